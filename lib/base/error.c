@@ -1,0 +1,78 @@
+#include "kitvault/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static kv_code code_of_errno(int e)
+{
+    switch (e) {
+    case ENOENT:
+    case ENOTDIR: return KV_E_NOTFOUND;
+    case EEXIST: return KV_E_EXISTS;
+    case ENOMEM: return KV_E_NOMEM;
+    case ENOSPC:
+    case EDQUOT: return KV_E_NOSPACE;
+    case EFBIG: return KV_E_LIMIT;
+    default: return KV_E_IO;
+    }
+}
+
+KV_PRINTF(3, 0)
+static void fill(kv_error *err, kv_code code, const char *fmt, va_list ap)
+{
+    err->code = code;
+    err->sys = 0;
+    vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+}
+
+kv_code kv_fail(kv_error *err, kv_code code, const char *fmt, ...)
+{
+    if (err) {
+        va_list ap;
+        va_start(ap, fmt);
+        fill(err, code, fmt, ap);
+        va_end(ap);
+    }
+    return code;
+}
+
+kv_code kv_fail_sys(kv_error *err, const char *fmt, ...)
+{
+    int e = errno;
+    kv_code code = code_of_errno(e);
+    if (err) {
+        va_list ap;
+        va_start(ap, fmt);
+        fill(err, code, fmt, ap);
+        va_end(ap);
+        err->sys = e;
+        size_t n = strlen(err->msg);
+        char text[128];
+        /* The GNU form returns the text; it may or may not use the buffer. */
+        snprintf(err->msg + n, sizeof(err->msg) - n, ": %s", strerror_r(e, text, sizeof(text)));
+    }
+    errno = e;
+    return code;
+}
+
+kv_code kv_wrap(kv_error *err, kv_code code, const char *fmt, ...)
+{
+    if (!err) return code;
+    char context[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(context, sizeof(context), fmt, ap);
+    va_end(ap);
+
+    size_t n = strlen(context), old = strlen(err->msg);
+    if (n + 2 + old >= sizeof(err->msg)) old = sizeof(err->msg) - n - 3;
+    memmove(err->msg + n + 2, err->msg, old);
+    err->msg[n + 2 + old] = '\0';
+    memcpy(err->msg, context, n);
+    err->msg[n] = ':';
+    err->msg[n + 1] = ' ';
+    err->code = code;
+    return code;
+}
