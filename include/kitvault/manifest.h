@@ -16,7 +16,7 @@
 #define KV_ANN_SUBTYPE "ml.kitops.modelkit.layer-subtype"
 #define KV_ANN_KITFILE "ml.kitops.modelkit.kitfile" /* whole Kitfile JSON, in ModelPack manifests */
 
-#define KV_MANIFEST_BYTES_MAX (16u << 20) /* own; the OCI text asks for at least 4 MiB */
+#define KV_MANIFEST_BYTES_MAX (8u << 20) /* own; the OCI text asks for at least 4 MiB */
 #define KV_MANIFEST_ENTRIES_MAX 100000u   /* layers or children in one manifest; own */
 
 typedef struct kv_annotation {

@@ -9,7 +9,8 @@
 void kv_close_fd(int *fd); /* closes once, never again on EINTR: Linux has already released it */
 #define kv_auto_fd KV_CLEANUP(kv_close_fd) int /* initialise with -1 or an open descriptor */
 void kv_free_str(char **p);
-#define kv_auto_str KV_CLEANUP(kv_free_str) char * /* malloc'ed text, or NULL */
+typedef char *kv_owned_str;
+#define kv_auto_str KV_CLEANUP(kv_free_str) kv_owned_str /* malloc'ed text, or NULL */
 void *kv_take(void *pp); /* pp points to a pointer: returns it, leaves NULL behind */
 #define KV_TAKE(p) ((__typeof__(p))kv_take(&(p)))
 
