@@ -112,10 +112,12 @@ kv_code kv_fsync_dir(const char *path, kv_error *err)
 
 static kv_code write_temp(const char *temp, kv_sv data, mode_t mode, kv_error *err)
 {
-    kv_auto_fd fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    mode_t made = mode == KV_MODE_UMASK ? 0666 : 0600;
+    kv_auto_fd fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, made);
     if (fd < 0) return kv_fail_sys(err, "cannot create '%s'", temp);
     KV_TRY(kv_write_all(fd, temp, data.p, data.n, err));
-    if (fchmod(fd, mode) < 0) return kv_fail_sys(err, "cannot set the mode of '%s'", temp);
+    if (mode != KV_MODE_UMASK && fchmod(fd, mode) < 0)
+        return kv_fail_sys(err, "cannot set the mode of '%s'", temp);
     if (fsync(fd) < 0) return kv_fail_sys(err, "cannot sync '%s'", temp);
     return KV_OK;
 }

@@ -11,8 +11,10 @@ KV_MUST_CHECK kv_code kv_file_read(const char *path, kv_buf *out, kv_error *err)
 KV_MUST_CHECK kv_code kv_fd_read_all(int fd, const char *name, kv_buf *out, kv_error *err);
 /**
  * Replaces path as a whole: temporary file beside it, fsync, rename, fsync of the directory. On
- * failure path is what it was and the temporary file is gone. The mode is exact (no umask).
+ * failure path is what it was and the temporary file is gone. The mode is exact (no umask), but for
+ * KV_MODE_UMASK: 0666 less the umask.
  */
+#define KV_MODE_UMASK ((mode_t)-1)
 KV_MUST_CHECK kv_code kv_file_write(const char *path, kv_sv data, mode_t mode, kv_error *err);
 /** All n bytes, whatever the number of system calls. name is for errors. */
 KV_MUST_CHECK kv_code kv_write_all(int fd, const char *name, const void *p, size_t n,
