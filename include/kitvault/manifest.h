@@ -17,7 +17,7 @@
 #define KV_ANN_KITFILE "ml.kitops.modelkit.kitfile" /* whole Kitfile JSON, in ModelPack manifests */
 
 #define KV_MANIFEST_BYTES_MAX (8u << 20) /* own; the OCI text asks for at least 4 MiB */
-#define KV_MANIFEST_ENTRIES_MAX 100000u   /* layers or children in one manifest; own */
+#define KV_MANIFEST_ENTRIES_MAX 100000u  /* layers or children in one manifest; own */
 
 typedef struct kv_annotation {
     kv_sv key, value;
