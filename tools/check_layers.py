@@ -40,7 +40,7 @@ FOREIGN = {
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^">]+)[">]', re.M)
 SQL = re.compile(r'"\s*(SELECT\s|INSERT\s+(OR\s+\w+\s+)?INTO\s|UPDATE\s+\w+\s+SET\s|DELETE\s+FROM\s|'
                  r"CREATE\s+(TABLE|INDEX|TRIGGER)\s|PRAGMA\s|BEGIN\s+IMMEDIATE)")  # fmt: skip
-GENERATED = {"kv_config.h"}
+GENERATED = {"kv_config.h", "build_info.h"}
 
 
 class Tree:

@@ -1,0 +1,58 @@
+#include "cli/progress.h"
+
+#include <stdio.h>
+
+#include "cli/output.h"
+
+enum { BAR_WIDTH = 60, NAME_WIDTH = 16, BAR_LEAST = 8 };
+
+static void add_repeated(kv_buf *out, const char *s, unsigned n)
+{
+    while (n--) kv_buf_adds(out, s);
+}
+
+static void add_bar(kv_buf *out, kv_bar_style style, const kv_bar_state *b, unsigned width)
+{
+    double part = b->total ? (double)b->done / (double)b->total : 0;
+    unsigned full = part >= 1 ? width : (unsigned)(part * width);
+    if (style == KV_BARS_FANCY) {
+        add_repeated(out, "█", full);
+        add_repeated(out, "░", width - full);
+        return;
+    }
+    kv_buf_addc(out, '|');
+    add_repeated(out, "=", full);
+    if (full < width) {
+        kv_buf_addc(out, '>');
+        add_repeated(out, "-", width - full - 1);
+    }
+    kv_buf_addc(out, '|');
+}
+
+void kv_bar_format(kv_buf *out, kv_bar_style style, const kv_bar_state *b, unsigned columns)
+{
+    char name[NAME_WIDTH * 4 + 1], tail[96];
+    int n_name = snprintf(name, sizeof(name), "%-*.*s", NAME_WIDTH, (int)b->what.n, b->what.p);
+    char done[KV_SIZE_TEXT_MAX], total[KV_SIZE_TEXT_MAX], speed[KV_SIZE_TEXT_MAX];
+    uint64_t per_s = b->elapsed_us ? (uint64_t)((double)b->done * 1e6 / (double)b->elapsed_us) : 0;
+    kv_size_format(b->done, done);
+    kv_size_format(b->total, total);
+    kv_size_format(per_s, speed);
+    bool ended = b->total && b->done >= b->total;
+    int n_tail = snprintf(tail, sizeof(tail), "%s%s%s %s/s%s", done, b->total ? " / " : "",
+                          b->total ? total : "", speed, ended ? " done" : "");
+
+    unsigned used = (unsigned)n_name + (unsigned)n_tail + 2 + (style == KV_BARS_PLAIN ? 2 : 0);
+    unsigned room = columns > used ? columns - used : 0;
+    kv_buf_addf(out, "%s ", name);
+    if (room >= BAR_LEAST) {
+        add_bar(out, style, b, room < BAR_WIDTH ? room : BAR_WIDTH);
+        kv_buf_addc(out, ' ');
+    }
+    /* A terminal too narrow even for the numbers would wrap the line and spoil the redrawing. */
+    unsigned left = columns > (unsigned)n_name + 1 ? columns - (unsigned)n_name - 1 : 0;
+    if (room >= BAR_LEAST || (unsigned)n_tail < left)
+        kv_buf_adds(out, tail);
+    else
+        kv_buf_addf(out, "%.*s", (int)left, tail);
+}
