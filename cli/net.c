@@ -1,0 +1,133 @@
+#include "cli/net.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const kv_opt OPTS[] = {
+    KV_OPT(kv_net_args, plain_http, "plain-http", 0, "speak HTTP without TLS to the registry"),
+    KV_OPT(kv_net_args, tls_verify, "tls-verify", 0,
+           "check the registry's certificate; =false to trust anybody"),
+    KV_OPT(kv_net_args, tls_certs, "tls-cert", 0,
+           "also trust the authorities in this PEM `FILE` (repeatable)"),
+    KV_OPT(kv_net_args, cert, "cert", 0,
+           "show the registry the client certificate in this PEM `FILE`"),
+    KV_OPT(kv_net_args, key, "key", 0, "PEM `FILE` with the key of --cert"),
+    KV_OPT(kv_net_args, concurrency, "concurrency", 0, "move at most `N` blobs at once"),
+    KV_OPT(kv_net_args, proxy, "proxy", 0,
+           "go through the proxy at this `URL` (instead of what the environment says)"),
+};
+static const kv_net_args DEFAULTS = {
+    .tls_verify = true,
+    .concurrency = KV_REMOTE_CONCURRENCY,
+};
+const kv_opt_group kv_net_group = {
+    .opts = OPTS,
+    .n_opts = KV_COUNT(OPTS),
+    .size = sizeof(kv_net_args),
+    .defaults = &DEFAULTS,
+};
+
+/* The first text that is not empty, or NULL. */
+static const char *first(const char *a, const char *b)
+{
+    if (a && a[0]) return a;
+    return b && b[0] ? b : NULL;
+}
+
+kv_code kv_net_open(const kv_cli *cli, const kv_net_args *args, kv_net *out, kv_error *err)
+{
+    if (args->concurrency < 1)
+        return kv_fail(
+            err, KV_E_ARG,
+            "invalid arguments: invalid argument for concurrency (%d): must be at least 1",
+            args->concurrency);
+    kv_auto_str path = kv_cli_home_path(cli, "credentials.json");
+    if (!path) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    kv_net net = {.options = KV_REMOTE_OPTIONS_INIT};
+    KV_TRY(kv_credentials_open(path, &net.credentials, err));
+    kv_remote_options *o = &net.options;
+    o->plain_http = args->plain_http;
+    o->tls_verify = args->tls_verify;
+    o->tls_certs = args->tls_certs.items;
+    o->n_tls_certs = args->tls_certs.n;
+    o->client_cert = first(getenv("KITOPS_CLIENT_CERT"), args->cert);
+    o->client_key = first(getenv("KITOPS_CLIENT_KEY"), args->key);
+    o->proxy = first(args->proxy, NULL);
+    o->concurrency = (unsigned)args->concurrency;
+    o->credentials = net.credentials;
+    o->report = kv_cli_report(cli);
+    *out = net;
+    return KV_OK;
+}
+
+/* Kept until the end, since a stream of one repository may be open while another is asked. */
+struct kv_net_repository {
+    char *name;
+    kv_remote *remote;
+};
+
+void kv_net_close(kv_net *net)
+{
+    for (size_t i = 0; i < net->n_open; i++) {
+        kv_remote_close(net->open[i].remote);
+        free(net->open[i].name);
+    }
+    free(net->open);
+    kv_credentials_close(net->credentials);
+    *net = (kv_net){0};
+}
+
+kv_code kv_net_remote(kv_net *net, const kv_reference *ref, kv_remote **out, kv_error *err)
+{
+    kv_auto_buf name = KV_BUF(4096);
+    kv_buf_addf(&name, "%.*s/%.*s", KV_ARG(ref->registry), KV_ARG(ref->repository));
+    KV_TRY(kv_buf_check(&name, err));
+    for (size_t i = 0; i < net->n_open; i++) {
+        if (strcmp(net->open[i].name, name.p) != 0) continue;
+        *out = net->open[i].remote;
+        return KV_OK;
+    }
+    if (!KV_GROW(net->open, net->n_open, &net->cap_open))
+        return kv_fail(err, KV_E_NOMEM, "out of memory");
+    KV_TRY(kv_remote_open(ref, &net->options, out, err));
+    net->open[net->n_open++] = (struct kv_net_repository){kv_buf_take(&name), *out};
+    return KV_OK;
+}
+
+/* --- as a source of ModelKits --- */
+
+static kv_code source_manifest(void *ctx, const kv_reference *ref, kv_manifest **out, kv_error *err)
+{
+    if (!kv_reference_is_remote(ref)) return kv_fail(err, KV_E_NOTFOUND, "not found");
+    kv_remote *remote;
+    KV_TRY(kv_net_remote(ctx, ref, &remote, err));
+    kv_auto_str last = kv_reference_last(ref);
+    if (!last) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    return kv_remote_manifest(remote, kv_sv_of(last), out, err);
+}
+
+static kv_code stream_read(void *ctx, void *dst, size_t n, size_t *out_n, kv_error *err)
+{
+    return kv_remote_stream_read(ctx, dst, n, out_n, err);
+}
+
+static void stream_close(void *ctx)
+{
+    kv_remote_stream_close(ctx);
+}
+
+static kv_code source_open(void *ctx, const kv_reference *ref, const kv_descriptor *d,
+                           kv_kit_stream *out, kv_error *err)
+{
+    kv_remote *remote;
+    KV_TRY(kv_net_remote(ctx, ref, &remote, err));
+    kv_remote_stream *stream = NULL;
+    KV_TRY(kv_remote_stream_open(remote, d, &stream, err));
+    *out = (kv_kit_stream){.read = stream_read, .close = stream_close, .ctx = stream};
+    return KV_OK;
+}
+
+kv_kit_source kv_net_source(kv_net *net)
+{
+    return (kv_kit_source){.manifest = source_manifest, .open = source_open, .ctx = net};
+}
