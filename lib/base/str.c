@@ -277,7 +277,7 @@ uint8_t kv_rd_u8(kv_rd *r)
 uint16_t kv_rd_u16be(kv_rd *r)
 {
     kv_sv s = kv_rd_take(r, 2);
-    return s.n ? (uint16_t)((uint8_t)s.p[0] << 8 | (uint8_t)s.p[1]) : 0;
+    return s.n ? (uint16_t)(((unsigned)(uint8_t)s.p[0] << 8 | (uint8_t)s.p[1]) & 0xffffu) : 0;
 }
 
 uint64_t kv_rd_u64le(kv_rd *r)
