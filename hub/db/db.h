@@ -133,7 +133,7 @@ KV_MUST_CHECK kv_code kv_tx_exec(kv_tx *tx, kv_query *q, const kv_val *v, size_t
 typedef struct kv_rows {
     kv_tx *tx;
     void *stmt;
-    bool failed;
+    bool done;
 } kv_rows;
 KV_MUST_CHECK kv_code kv_tx_query(kv_tx *tx, kv_query *q, const kv_val *v, size_t n, kv_rows *out,
                                   kv_error *err);
@@ -161,36 +161,3 @@ typedef struct kv_migration {
 } kv_migration;
 extern const kv_migration KV_MIGRATIONS[];
 extern const size_t KV_N_MIGRATIONS;
-
-/* --- what an engine's author fills in (db_<engine>.c); db.c's wrappers call it --- */
-typedef struct kv_db_ops {
-    const char *engine;
-    kv_code (*begin)(kv_db *db, kv_tx_kind kind, kv_tx **out, kv_error *err);
-    /* Both release tx. commit answers only when the change is durable. */
-    kv_code (*commit)(kv_tx *tx, kv_error *err);
-    void (*rollback)(kv_tx *tx);
-    /* Binds and starts; *out_stmt goes to the three below. Refuses a statement that changes other
-     * than working tables unless tx->kind is KV_TX_STATE, and counts changed rows in tx->n_changed. */
-    kv_code (*start)(kv_tx *tx, kv_query *q, const kv_val *v, size_t n, void **out_stmt,
-                     kv_error *err);
-    int (*step)(kv_tx *tx, void *stmt); /* 1: a row; 0: no more; -1: failed, finish says why */
-    kv_val (*column)(void *stmt, unsigned i);
-    kv_code (*finish)(kv_tx *tx, void *stmt, kv_error *err);
-    void (*close)(kv_db *db);
-} kv_db_ops;
-struct kv_db {
-    const kv_db_ops *ops;
-    atomic_uint_least64_t n_state_commits;
-};
-struct kv_tx {
-    kv_db *db;
-    kv_tx_kind kind;
-    unsigned n_rows_open; /* queries not ended */
-    uint64_t n_changed;   /* rows changed outside the working tables */
-    uint64_t n_leaves;
-};
-/** The slot of q, given at its first use. From 1, dense. */
-unsigned kv_query_slot(kv_query *q);
-/** Which change of a table is a matter of working tables, and needs no leaf. */
-typedef enum kv_change { KV_CHANGE_INSERT, KV_CHANGE_UPDATE, KV_CHANGE_DELETE } kv_change;
-bool kv_is_working_change(kv_sv table, kv_change change);

@@ -1,0 +1,292 @@
+#include "hub/db/db.h"
+#include "test/test.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+static kv_query Q_PROGRESS = KV_QUERY(
+    "INSERT INTO progress VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2");
+static kv_query Q_PROGRESS_GET = KV_QUERY("SELECT value FROM progress WHERE name = ?1");
+static kv_query Q_INSTANCE = KV_QUERY("INSERT INTO instance VALUES (?1, ?2)");
+static kv_query Q_INSTANCES = KV_QUERY("SELECT id, created_at FROM instance ORDER BY id");
+static kv_query Q_CHECKPOINT = KV_QUERY("INSERT INTO audit_checkpoint VALUES (?1, ?2, 0, '')");
+static kv_query Q_CHECKPOINT_GO = KV_QUERY("DELETE FROM audit_checkpoint");
+static kv_query Q_CHECKPOINT_SET = KV_QUERY("UPDATE audit_checkpoint SET time = 1");
+static kv_query Q_BLOB = KV_QUERY("INSERT INTO blob VALUES (?1, 1, NULL, 0)");
+static kv_query Q_BLOB_GO = KV_QUERY("DELETE FROM blob WHERE digest = ?1");
+static kv_query Q_TAG = KV_QUERY("INSERT INTO tag VALUES (?1, 'v1', 'd', 1, NULL)");
+
+typedef struct fixture {
+    char dir[64];
+    char *path;
+    kv_db *db;
+} fixture;
+
+static int make_db(void **state)
+{
+    fixture *f = calloc(1, sizeof *f);
+    if (!f) return 1;
+    snprintf(f->dir, sizeof f->dir, "/tmp/kv-test-db-XXXXXX");
+    if (!mkdtemp(f->dir)) return 1;
+    f->path = kv_path_join(f->dir, "hub.db");
+    kv_error err = {0};
+    if (kv_db_open(&(kv_db_options){.path = f->path}, &f->db, &err) != KV_OK) {
+        fprintf(stderr, "%s\n", err.msg);
+        return 1;
+    }
+    *state = f;
+    return 0;
+}
+
+static int drop_db(void **state)
+{
+    fixture *f = *state;
+    kv_db_close(f->db);
+    kv_code rc = kv_remove_tree(f->dir, NULL);
+    free(f->path);
+    free(f);
+    return rc != KV_OK;
+}
+
+static kv_tx *begin(kv_db *db, kv_tx_kind kind)
+{
+    kv_error err = {0};
+    kv_tx *tx = NULL;
+    if (kv_tx_begin(db, kind, &tx, &err) != KV_OK) fail_msg("%s", err.msg);
+    return tx;
+}
+
+static void want(kv_code got, kv_code wanted, const kv_error *err)
+{
+    if (got != wanted) fail_msg("code %d instead of %d: %s", (int)got, (int)wanted, err->msg);
+}
+
+static int64_t progress(kv_db *db, const char *name)
+{
+    kv_tx *tx = begin(db, KV_TX_READ);
+    kv_rows r = {0};
+    assert_int_equal(kv_tx_query(tx, &Q_PROGRESS_GET, KV_VALS(kv_v_text(kv_sv_of(name))), &r, NULL),
+                     KV_OK);
+    int64_t v = kv_rows_next(&r) ? kv_col_int(&r, 0) : -1;
+    assert_int_equal(kv_rows_end(&r, NULL), KV_OK);
+    kv_tx_rollback(tx);
+    return v;
+}
+
+static void values_come_back(void **state)
+{
+    fixture *f = *state;
+    kv_error err = {0};
+    kv_tx *tx = begin(f->db, KV_TX_STATE);
+    int64_t n = 0;
+    want(kv_tx_exec(tx, &Q_INSTANCE, KV_VALS(kv_v_text(KV_SV("b")), kv_v_int(INT64_MIN)), &n, &err),
+         KV_OK, &err);
+    assert_int_equal(n, 1);
+    want(kv_tx_exec(tx, &Q_INSTANCE, KV_VALS(kv_v_text(KV_SV("")), kv_v_int(7)), NULL, &err), KV_OK,
+         &err);
+    kv_tx_count_leaf(tx);
+    want(kv_tx_commit(tx, &err), KV_OK, &err);
+
+    tx = begin(f->db, KV_TX_READ);
+    kv_rows r = {0};
+    want(kv_tx_query(tx, &Q_INSTANCES, KV_NO_VALS, &r, &err), KV_OK, &err);
+    assert_true(kv_rows_next(&r));
+    assert_int_equal(kv_col_text(&r, 0).n, 0);
+    assert_false(kv_col_is_null(&r, 0)); /* empty text is not NULL */
+    assert_true(kv_rows_next(&r));
+    assert_true(kv_sv_is(kv_col_text(&r, 0), "b"));
+    assert_true(kv_col_int(&r, 1) == INT64_MIN);
+    assert_false(kv_rows_next(&r));
+    assert_false(kv_rows_next(&r));
+    want(kv_rows_end(&r, &err), KV_OK, &err);
+    want(kv_rows_end(&r, &err), KV_OK, &err);
+    want(kv_tx_commit(tx, &err), KV_OK, &err);
+}
+
+static void rules_of_the_kinds(void **state)
+{
+    fixture *f = *state;
+    static const struct {
+        const char *name;
+        kv_tx_kind kind;
+        kv_query *q;
+        bool leaf;
+        kv_code exec, commit;
+    } CASES[] = {
+        {"state with a leaf", KV_TX_STATE, &Q_CHECKPOINT_GO, true, KV_OK, KV_OK},
+        {"state without a leaf", KV_TX_STATE, &Q_BLOB, false, KV_OK, KV_OK},
+        {"work on a blob", KV_TX_WORK, &Q_BLOB, false, KV_OK, KV_OK},
+        {"work drops a blob", KV_TX_WORK, &Q_BLOB_GO, false, KV_E_INTERNAL, KV_OK},
+        {"state drops a blob", KV_TX_STATE, &Q_BLOB_GO, false, KV_OK, KV_E_INTERNAL},
+        {"state drops it with a leaf", KV_TX_STATE, &Q_BLOB_GO, true, KV_OK, KV_OK},
+        {"nothing changed", KV_TX_STATE, &Q_BLOB_GO, false, KV_OK, KV_OK},
+        {"work on a tag", KV_TX_WORK, &Q_TAG, false, KV_E_INTERNAL, KV_OK},
+        {"read on a blob", KV_TX_READ, &Q_BLOB, false, KV_E_INTERNAL, KV_OK},
+    };
+    for (size_t i = 0; i < KV_COUNT(CASES); i++) {
+        kv_error err = {0};
+        kv_tx *tx = begin(f->db, CASES[i].kind);
+        char id[8];
+        snprintf(id, sizeof id, "%zu", i < 3 ? i : 2);
+        kv_val v = kv_v_text(kv_sv_of(id));
+        bool takes_none = CASES[i].q == &Q_CHECKPOINT_GO;
+        kv_code got = kv_tx_exec(tx, CASES[i].q, takes_none ? NULL : &v, !takes_none, NULL, &err);
+        if (got != CASES[i].exec) fail_msg("%s: exec %d, '%s'", CASES[i].name, (int)got, err.msg);
+        if (CASES[i].leaf) kv_tx_count_leaf(tx);
+        if (got != KV_OK) {
+            kv_tx_rollback(tx);
+            continue;
+        }
+        got = kv_tx_commit(tx, &err);
+        if (got != CASES[i].commit)
+            fail_msg("%s: commit %d, '%s'", CASES[i].name, (int)got, err.msg);
+    }
+}
+
+static void errors_have_codes(void **state)
+{
+    fixture *f = *state;
+    kv_error err = {0};
+    const kv_val row[] = {kv_v_int(1), kv_v_bytes(KV_SV("x"))};
+    kv_tx *tx = begin(f->db, KV_TX_WORK);
+    want(kv_tx_exec(tx, &Q_CHECKPOINT, row, 2, NULL, &err), KV_OK, &err);
+    want(kv_tx_exec(tx, &Q_CHECKPOINT, row, 2, NULL, &err), KV_E_EXISTS, &err);
+    want(kv_tx_exec(tx, &Q_CHECKPOINT, row, 1, NULL, &err), KV_E_INTERNAL, &err);
+    want(kv_tx_commit(tx, &err), KV_OK, &err);
+
+    tx = begin(f->db, KV_TX_STATE);
+    kv_val repo = kv_v_text(KV_SV("no-such-repository"));
+    want(kv_tx_exec(tx, &Q_TAG, &repo, 1, NULL, &err), KV_E_INVALID, &err);
+    kv_tx_rollback(tx);
+
+    static kv_query *const LOCKED[] = {&Q_CHECKPOINT_GO, &Q_CHECKPOINT_SET};
+    for (size_t i = 0; i < KV_COUNT(LOCKED); i++) {
+        tx = begin(f->db, KV_TX_STATE);
+        kv_tx_count_leaf(tx);
+        want(kv_tx_exec(tx, LOCKED[i], KV_NO_VALS, NULL, &err), KV_E_INVALID, &err);
+        assert_non_null(strstr(err.msg, "append-only"));
+        kv_tx_rollback(tx);
+    }
+}
+
+static void rollback_and_snapshots(void **state)
+{
+    fixture *f = *state;
+    kv_error err = {0};
+    kv_val v[] = {kv_v_text(KV_SV("a")), kv_v_int(1)};
+    kv_tx *tx = begin(f->db, KV_TX_WORK);
+    want(kv_tx_exec(tx, &Q_PROGRESS, v, 2, NULL, &err), KV_OK, &err);
+    assert_int_equal(progress(f->db, "a"), -1); /* not committed yet */
+    kv_tx_rollback(tx);
+    assert_int_equal(progress(f->db, "a"), -1);
+
+    tx = begin(f->db, KV_TX_WORK);
+    want(kv_tx_exec(tx, &Q_PROGRESS, v, 2, NULL, &err), KV_OK, &err);
+    want(kv_tx_commit(tx, &err), KV_OK, &err);
+    assert_int_equal(progress(f->db, "a"), 1);
+    kv_tx_rollback(NULL);
+}
+
+static void counts_state_commits(void **state)
+{
+    fixture *f = *state;
+    uint64_t before = kv_db_changes(f->db);
+    kv_tx *tx = begin(f->db, KV_TX_WORK);
+    assert_int_equal(kv_tx_commit(tx, NULL), KV_OK);
+    assert_int_equal(kv_db_changes(f->db), before);
+    tx = begin(f->db, KV_TX_STATE);
+    assert_int_equal(kv_tx_commit(tx, NULL), KV_OK);
+    assert_int_equal(kv_db_changes(f->db), before + 1);
+}
+
+typedef struct worker {
+    kv_db *db;
+    int id, failures;
+} worker;
+
+/* Every second transaction is rolled back; what was committed must be there at once. */
+static void *write_many(void *arg)
+{
+    worker *w = arg;
+    char name[16];
+    snprintf(name, sizeof name, "w%d", w->id);
+    for (int i = 1; i <= 100; i++) {
+        kv_tx *tx = NULL;
+        kv_val v[] = {kv_v_text(kv_sv_of(name)), kv_v_int(i)};
+        if (kv_tx_begin(w->db, KV_TX_WORK, &tx, NULL) != KV_OK ||
+            kv_tx_exec(tx, &Q_PROGRESS, v, 2, NULL, NULL) != KV_OK) {
+            w->failures++;
+            kv_tx_rollback(tx);
+            continue;
+        }
+        if (i % 2) {
+            kv_tx_rollback(tx);
+            continue;
+        }
+        if (kv_tx_commit(tx, NULL) != KV_OK || progress(w->db, name) != i) w->failures++;
+    }
+    return NULL;
+}
+
+static void writers_share_commits(void **state)
+{
+    fixture *f = *state;
+    worker w[16];
+    pthread_t t[16];
+    for (int i = 0; i < 16; i++) {
+        w[i] = (worker){.db = f->db, .id = i};
+        assert_int_equal(pthread_create(&t[i], NULL, write_many, &w[i]), 0);
+    }
+    for (int i = 0; i < 16; i++) {
+        pthread_join(t[i], NULL);
+        assert_int_equal(w[i].failures, 0);
+    }
+}
+
+static void opens_again(void **state)
+{
+    fixture *f = *state;
+    kv_error err = {0};
+    kv_tx *tx = begin(f->db, KV_TX_WORK);
+    kv_val v[] = {kv_v_text(KV_SV("kept")), kv_v_int(5)};
+    want(kv_tx_exec(tx, &Q_PROGRESS, v, 2, NULL, &err), KV_OK, &err);
+    want(kv_tx_commit(tx, &err), KV_OK, &err);
+    kv_db_close(f->db);
+    f->db = NULL;
+    want(kv_db_open(&(kv_db_options){.path = f->path, .n_readers = 1}, &f->db, &err), KV_OK, &err);
+    assert_int_equal(progress(f->db, "kept"), 5);
+}
+
+static void refuses_other_files(void **state)
+{
+    fixture *f = *state;
+    static const struct {
+        const char *name;
+        kv_sv content;
+        kv_code want;
+    } CASES[] = {
+        {"not a database", KV_SV_INIT("0123456789012345678901234567890123456789"), KV_E_CORRUPT},
+    };
+    for (size_t i = 0; i < KV_COUNT(CASES); i++) {
+        kv_error err = {0};
+        kv_auto_str path = kv_path_join(f->dir, "other.db");
+        assert_int_equal(kv_file_write(path, CASES[i].content, 0600, &err), KV_OK);
+        kv_db *db = NULL;
+        kv_code got = kv_db_open(&(kv_db_options){.path = path}, &db, &err);
+        if (got != CASES[i].want) fail_msg("%s: %d, '%s'", CASES[i].name, (int)got, err.msg);
+        assert_null(db);
+    }
+    kv_error err = {0};
+    kv_db *db = NULL;
+    want(kv_db_open(&(kv_db_options){.path = "/nonexistent/hub.db"}, &db, &err), KV_E_IO, &err);
+}
+
+#define WITH_DB(fn) cmocka_unit_test_setup_teardown(fn, make_db, drop_db)
+KV_TEST_MAIN(WITH_DB(values_come_back), WITH_DB(rules_of_the_kinds), WITH_DB(errors_have_codes),
+             WITH_DB(rollback_and_snapshots), WITH_DB(counts_state_commits),
+             WITH_DB(writers_share_commits), WITH_DB(opens_again), WITH_DB(refuses_other_files))
