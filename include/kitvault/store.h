@@ -60,8 +60,9 @@ typedef struct kv_store_iter {
     uint64_t size;     /* of the manifest, bytes */
     const kv_sv *tags; /* sorted bytewise */
     size_t n_tags;
-    struct kv_store_listing *mem; /* private */
+    struct kv_store_listing *mem; /* private, as what follows */
     size_t next;
+    bool ended;
 } kv_store_iter;
 KV_API kv_store_iter kv_store_begin(kv_store *s);
 KV_API bool kv_store_next(kv_store_iter *it);

@@ -1,0 +1,73 @@
+#pragma once
+/*
+ * The files of the local store, as its parts share them.
+ *
+ * Write order, always: bytes durable under a temporary name, rename, directory durable; then the
+ * lists that name them: index.json, B64-index.json, B64-tags.json (removal: the other way round).
+ * So a crash leaves garbage, never a list that names what is not there.
+ *
+ * Lists are read without a lock (each is replaced as a whole) and changed under kv_store_lock.
+ * Temporary files are held under flock by whoever writes them; one that nobody holds was left by a
+ * crash and is swept when the next process stores something. Only names that kit does not make are
+ * swept: kit takes no locks.
+ */
+#include <sys/types.h>
+
+#include "base/str.h"
+#include "kitvault/store.h"
+#include "store/index.h"
+
+#define KV_STORE_PATH_MAX 8192u
+
+/** Appends the path of something under home: kv_store_path(s, &p, "storage/%s", name). */
+KV_MUST_CHECK kv_code kv_store_path(const kv_store *s, kv_buf *out, kv_error *err, const char *fmt,
+                                    ...) KV_PRINTF(4, 5);
+KV_MUST_CHECK kv_code kv_store_blob_path(const kv_store *s, const kv_digest *d, kv_buf *out,
+                                         kv_error *err);
+/** Makes the directories, oci-layout and index.json, and sweeps what crashes left. Once per store. */
+KV_MUST_CHECK kv_code kv_store_prepare(kv_store *s, kv_error *err);
+/** The lock for changes of lists; held while *out_fd is open. */
+KV_MUST_CHECK kv_code kv_store_lock(kv_store *s, int *out_fd, kv_error *err);
+
+/** A temporary file, locked, that becomes a blob or goes away. path is malloc'ed. */
+typedef struct kv_store_temp {
+    int fd; /* -1: none */
+    char *path;
+} kv_store_temp;
+#define KV_STORE_TEMP_NONE ((kv_store_temp){.fd = -1})
+/** Makes DIR/PREFIX_kvRANDOM below home, mode 0600, opened for reading and writing. */
+KV_MUST_CHECK kv_code kv_store_temp_make(kv_store *s, const char *dir, const char *prefix,
+                                         kv_store_temp *out, kv_error *err);
+/** Removes the file if it is still there. */
+void kv_store_temp_drop(kv_store_temp *t);
+#define kv_auto_store_temp KV_CLEANUP(kv_store_temp_drop) kv_store_temp
+/**
+ * Makes t's bytes durable and gives them their final name; t is then empty. The caller has hashed
+ * them, and calls kv_store_sync_blobs before a list names them. A blob that is there is kept.
+ */
+KV_MUST_CHECK kv_code kv_store_adopt(kv_store *s, kv_store_temp *t, const kv_digest *d,
+                                     uint64_t size, mode_t mode, bool *out_existed, kv_error *err);
+KV_MUST_CHECK kv_code kv_store_sync_blobs(kv_store *s, kv_digest_alg alg, kv_error *err);
+
+/** Reads a list; a missing file is an empty one. stem: of kv_store_name_encode; NULL: the shared. */
+KV_MUST_CHECK kv_code kv_store_read_index(kv_store *s, const char *stem, kv_store_list *out,
+                                          kv_error *err);
+KV_MUST_CHECK kv_code kv_store_read_tags(kv_store *s, const char *stem, kv_store_list *out,
+                                         kv_error *err);
+/** Replaces a list; an empty one of a repository is removed. */
+KV_MUST_CHECK kv_code kv_store_write_index(kv_store *s, const char *stem, const kv_store_list *l,
+                                           kv_error *err);
+KV_MUST_CHECK kv_code kv_store_write_tags(kv_store *s, const char *stem, const kv_store_list *l,
+                                          kv_error *err);
+
+/** Calls fn with the stem and "REGISTRY/REPOSITORY" of every repository, in no order. */
+typedef kv_code kv_store_repo_fn(void *ctx, const char *stem, kv_sv name, kv_error *err);
+KV_MUST_CHECK kv_code kv_store_each_repo(kv_store *s, kv_store_repo_fn *fn, void *ctx,
+                                         kv_error *err);
+/** The stem of ref's repository. */
+KV_MUST_CHECK kv_code kv_store_stem(const kv_reference *ref, kv_buf *out, kv_error *err);
+/** "model REF not found"; returns KV_E_NOTFOUND. */
+kv_code kv_store_not_found(const kv_reference *ref, kv_error *err);
+/** The entry ref names in lists of its repository, or NULL. */
+const kv_store_entry *kv_store_lookup(const kv_reference *ref, const kv_store_list *index,
+                                      const kv_store_list *tags);
