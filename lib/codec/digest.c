@@ -39,7 +39,7 @@ static bool grammar_ok(kv_sv alg, kv_sv encoded)
     for (size_t i = 0; i < alg.n; i++) {
         char c = alg.p[i];
         bool word = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        if (!word && (!part || !strchr("+._-", c))) return false;
+        if (!word && (!part || !c || !strchr("+._-", c))) return false;
         part = word;
     }
     for (size_t i = 0; i < encoded.n; i++) {

@@ -72,7 +72,7 @@ static bool registry_valid(kv_sv r)
         if (end == SIZE_MAX || end < 3) return false;
         host = kv_sv_sub(r, 1, end);
         for (size_t i = 0; i < host.n; i++)
-            if (!strchr("0123456789abcdefABCDEF:.", host.p[i])) return false;
+            if (!host.p[i] || !strchr("0123456789abcdefABCDEF:.", host.p[i])) return false;
         kv_sv rest = kv_sv_from(r, end + 1);
         if (rest.n && rest.p[0] != ':') return false;
         port = kv_sv_from(rest, 1);
