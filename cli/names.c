@@ -44,3 +44,23 @@ kv_code kv_cli_reference_or_latest(const kv_cli *cli, const char *text, const ch
     latest = (kv_reference){0};
     return KV_OK;
 }
+
+kv_code kv_cli_reference_single(const kv_reference *r, kv_error *err)
+{
+    if (!r->n_extra) return KV_OK;
+    kv_auto_buf tags = KV_BUF(1024);
+    for (size_t i = 0; i < r->n_extra; i++)
+        kv_buf_addf(&tags, "%s%.*s", i ? ", " : "", KV_ARG(r->extra[i]));
+    return kv_fail(err, KV_E_ARG,
+                   "invalid arguments: invalid reference format: extra tags are not supported: %s",
+                   tags.p ? tags.p : "");
+}
+
+kv_code kv_cli_reference_needs_registry(const kv_reference *r, kv_error *err)
+{
+    if (kv_reference_is_remote(r)) return KV_OK;
+    kv_auto_str shown = kv_reference_display(r);
+    return kv_fail(err, KV_E_ARG,
+                   "invalid arguments: can not check remote: %s does not contain registry",
+                   shown ? shown : "");
+}

@@ -16,3 +16,8 @@ KV_MUST_CHECK kv_code kv_cli_reference_exact(const char *text, kv_reference *out
 KV_MUST_CHECK kv_code kv_cli_reference_or_latest(const kv_cli *cli, const char *text,
                                                  const char *intro, kv_reference *out,
                                                  kv_error *err);
+/** For commands that take one name. Errors: "invalid arguments: invalid reference format: extra tags
+ * are not supported: b, c". */
+KV_MUST_CHECK kv_code kv_cli_reference_single(const kv_reference *r, kv_error *err);
+/** For --remote. Errors: "invalid arguments: can not check remote: R does not contain registry". */
+KV_MUST_CHECK kv_code kv_cli_reference_needs_registry(const kv_reference *r, kv_error *err);

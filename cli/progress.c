@@ -31,8 +31,9 @@ static void add_bar(kv_buf *out, kv_bar_style style, const kv_bar_state *b, unsi
 
 void kv_bar_format(kv_buf *out, kv_bar_style style, const kv_bar_state *b, unsigned columns)
 {
-    char name[NAME_WIDTH * 4 + 1], tail[96];
-    int n_name = snprintf(name, sizeof(name), "%-*.*s", NAME_WIDTH, (int)b->what.n, b->what.p);
+    char name[NAME_WIDTH + 1], tail[96];
+    kv_sv what = kv_sv_sub(b->what, 0, NAME_WIDTH);
+    int n_name = snprintf(name, sizeof(name), "%-*.*s", NAME_WIDTH, KV_ARG(what));
     char done[KV_SIZE_TEXT_MAX], total[KV_SIZE_TEXT_MAX], speed[KV_SIZE_TEXT_MAX];
     uint64_t per_s = b->elapsed_us ? (uint64_t)((double)b->done * 1e6 / (double)b->elapsed_us) : 0;
     kv_size_format(b->done, done);

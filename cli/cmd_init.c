@@ -1,0 +1,111 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/context.h"
+#include "kitvault/kitfile.h"
+
+typedef struct init_args {
+    const char *name, *description, *author, *output;
+    bool force;
+} init_args;
+
+static const kv_opt OPTS[] = {
+    KV_OPT(init_args, name, "name", 0, "name of the package"),
+    KV_OPT(init_args, description, "desc", 0, "description of the package"),
+    KV_OPT(init_args, author, "author", 0, "author of the package"),
+    KV_OPT(init_args, force, "force", 'f', "replace a Kitfile that exists"),
+    KV_OPT(init_args, output, "output", 'o',
+           "write to `FILE` instead of the directory's Kitfile; - prints it"),
+};
+
+enum { ANSWER_MAX = 4096 };
+
+/* Asks for what no option gave, when there is somebody to ask. */
+static kv_code ask(const kv_cli *cli, const char *given, const char *prompt, kv_buf *out,
+                   kv_error *err)
+{
+    if (given) {
+        kv_buf_adds(out, given);
+        return kv_buf_check(out, err);
+    }
+    return kv_cli_is_interactive() ? kv_cli_ask(cli, prompt, true, out, err) : KV_OK;
+}
+
+/* Where the Kitfile goes: the one that is there, or a new one. Errors: KV_E_EXISTS. */
+static kv_code choose_path(const char *dir, const init_args *a, char **out, kv_error *err)
+{
+    if (a->output && a->output[0]) {
+        *out = kv_sv_dup(kv_sv_of(a->output));
+        return *out ? KV_OK : kv_fail(err, KV_E_NOMEM, "out of memory");
+    }
+    kv_auto_buf path = KV_BUF(ANSWER_MAX);
+    kv_auto_str joined = kv_path_join(dir, "Kitfile");
+    if (!joined) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    kv_code code = kv_kitfile_find(dir, out, err);
+    if (code == KV_OK) {
+        if (a->force) return KV_OK;
+        kv_path_clean(kv_sv_of(*out), &path);
+        return kv_fail(err, KV_E_EXISTS, "Kitfile already exists at %s. Use '--force' to overwrite",
+                       path.p);
+    }
+    if (code != KV_E_NOTFOUND) return kv_wrap(err, code, "error checking for existing Kitfile");
+    kv_path_clean(kv_sv_of(joined), &path);
+    KV_TRY(kv_buf_check(&path, err));
+    *out = kv_buf_take(&path);
+    return *out ? KV_OK : kv_fail(err, KV_E_NOMEM, "out of memory");
+}
+
+static kv_code generate(const kv_cli *cli, const char *dir, const init_args *a, char **out,
+                        size_t *out_n, kv_error *err)
+{
+    kv_auto_buf name = KV_BUF(ANSWER_MAX), description = KV_BUF(ANSWER_MAX),
+                author = KV_BUF(ANSWER_MAX);
+    KV_TRY(ask(cli, a->name, "Enter a name for the ModelKit: ", &name, err));
+    KV_TRY(ask(cli, a->description, "Enter a short description for the ModelKit: ", &description,
+               err));
+    KV_TRY(ask(cli, a->author, "Enter an author for the ModelKit: ", &author, err));
+    kv_generate_options opts = KV_GENERATE_OPTIONS_INIT;
+    opts.name = kv_buf_sv(&name);
+    opts.description = kv_buf_sv(&description);
+    opts.author = kv_buf_sv(&author);
+    opts.report = kv_cli_report(cli);
+    kv_auto(kv_kitfile) kitfile = NULL;
+    kv_code code = kv_kitfile_generate(dir, &opts, &kitfile, err);
+    if (code != KV_OK) return kv_wrap(err, code, "error processing directory");
+    return kv_kitfile_format_yaml(kitfile, out, out_n, err);
+}
+
+static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
+{
+    const init_args *a = args;
+    kv_auto_str path = NULL, text = NULL;
+    size_t n = 0;
+    bool print = a->output && strcmp(a->output, "-") == 0;
+    KV_TRY(choose_path(operand[0], a, &path, err));
+    KV_TRY(generate(cli, operand[0], a, &text, &n, err));
+    kv_sv yaml = {text, n};
+    if (print) {
+        kv_cli_put(cli, yaml);
+        return KV_OK;
+    }
+    KV_TRY(kv_file_write(path, yaml, 0644, err));
+    kv_cli_say(cli, "Generated Kitfile:\n\n%.*s", KV_ARG(yaml));
+    kv_cli_say(cli, "Saved to path '%s'", path);
+    return KV_OK;
+}
+
+const kv_cmd kv_cmd_init = {
+    .name = "init",
+    .operands = "PATH",
+    .summary = "write a Kitfile for a directory",
+    .about =
+        "Looks at the names and sizes of the files below PATH and writes a Kitfile that says which\n"
+        "of them are model, data, code and documents, for you to correct. On a terminal it asks for\n"
+        "name, description and author where no option gives them.",
+    .examples = "$ init . --name demo --desc \"A demo model\" --author \"Ada Lovelace\"\n",
+    .opts = OPTS,
+    .n_opts = KV_COUNT(OPTS),
+    .args_size = sizeof(init_args),
+    .run = run,
+};
