@@ -1,5 +1,8 @@
 #include "base/str.h"
 
+#include <locale.h>
+#include <math.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,6 +124,30 @@ bool kv_sv_to_u64(kv_sv s, uint64_t *out)
         if (kv_ckd_mul(&v, v, (uint64_t)10) || kv_ckd_add(&v, v, (uint64_t)(s.p[i] - '0')))
             return false;
     }
+    *out = v;
+    return true;
+}
+
+static locale_t c_locale;
+
+static void make_c_locale(void)
+{
+    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
+bool kv_sv_to_double(kv_sv s, double *out)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    char text[401], *end;
+    if (s.n == 0 || s.n >= sizeof(text)) return false;
+    for (size_t i = 0; i < s.n; i++) /* no blanks, hex, "inf" or NUL, which strtod would take */
+        if (!strchr("0123456789+-.eE", s.p[i]) || !s.p[i]) return false;
+    memcpy(text, s.p, s.n);
+    text[s.n] = '\0';
+    pthread_once(&once, make_c_locale);
+    if (!c_locale) return false;
+    double v = strtod_l(text, &end, c_locale);
+    if (end != text + s.n || !isfinite(v)) return false;
     *out = v;
     return true;
 }

@@ -29,6 +29,9 @@ kv_sv kv_sv_cut(kv_sv s, char sep, kv_sv *out_head, bool *found);
 char *kv_sv_dup(kv_sv s);
 /** Decimal digits only, no sign, no blank, the whole text; false on anything else or overflow. */
 bool kv_sv_to_u64(kv_sv s, uint64_t *out);
+/** The whole text as a decimal floating-point number, whatever the host's locale; at most 400
+ * bytes. False on anything else, and on numbers beyond the range of a double. */
+bool kv_sv_to_double(kv_sv s, double *out);
 /** Bytes of the first character of s (RFC 3629), 0 when s is empty or does not begin with one. */
 size_t kv_utf8_next(kv_sv s);
 bool kv_utf8_valid(kv_sv s);
