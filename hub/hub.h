@@ -28,9 +28,11 @@ typedef struct kv_hub {
     struct kv_metrics *metrics;
     struct kv_blobs *blobs;
     struct kv_db *db;
+    int lock_fd; /* held as long as this hub runs on its data directory */
 } kv_hub;
 
-/** Opens database, blobs and services below config->data. On failure nothing is left open. */
+/** Opens database, blobs and services below config->data. On failure nothing is left open.
+ * Errors: KV_E_BUSY (another hub runs on that directory), and what database and blobs have. */
 KV_MUST_CHECK kv_code kv_hub_open(kv_hub *hub, const struct kv_config *config, kv_error *err);
 /** KV_OK when the hub can serve; else why not. For /readyz. */
 KV_MUST_CHECK kv_code kv_hub_check(kv_hub *hub, kv_error *err);

@@ -34,15 +34,21 @@ typedef struct kv_route {
  */
 typedef kv_code kv_auth_fn(kv_hub *hub, kv_request *req, const kv_route *route, kv_error *err);
 
-typedef struct kv_router {
-    kv_hub *hub;
-    const kv_route *routes;
-    size_t n_routes;
-    kv_auth_fn *authorize;
-} kv_router;
+typedef struct kv_router kv_router;
+/** routes is borrowed. Errors: KV_E_INVALID (a pattern that breaks the rules above). */
+KV_MUST_CHECK kv_code kv_router_new(kv_hub *hub, const kv_route *routes, size_t n,
+                                    kv_auth_fn *authorize, kv_router **out, kv_error *err);
+void kv_router_free(kv_router *r);
+KV_DEFINE_AUTO(kv_router, kv_router_free)
 
-/** Matches, authorises, handles, answers failures. Never leaves a request unanswered. */
-void kv_router_serve(kv_router *router, kv_request *req);
-/** Index of the row for method and path, and its captures in req; SIZE_MAX and an error: 404, or
- * 405 with Allow. Separate for tests and for the fuzz target. */
-size_t kv_route_find(const kv_route *routes, size_t n, kv_request *req, kv_error *err);
+/** Matches, authorises, handles, answers failures. Threads: shared. */
+void kv_router_serve(const kv_router *r, kv_request *req);
+/**
+ * Finds the row for method and path, and gives req the captured parts. Pure but for those.
+ * Errors: KV_E_NOTFOUND, KV_E_UNSUPPORTED (the path is there, the method is not: 405, Allow was
+ * added), KV_E_SYNTAX (broken percent escape, encoded slash or NUL where none may be).
+ */
+KV_MUST_CHECK kv_code kv_router_find(const kv_router *r, kv_request *req, size_t *out_index,
+                                     kv_error *err);
+/** Answers with the status and error document of a failure. */
+void kv_route_fail(kv_request *req, kv_code rc, const kv_error *err);
