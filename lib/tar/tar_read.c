@@ -1,0 +1,151 @@
+#include "tar/tar_read.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <locale.h>
+#include <stdlib.h>
+
+enum { PULL_BYTES = 512 * 1024 };
+
+struct kv_tar_reader {
+    struct archive *a;
+    kv_pull_fn *pull;
+    void *ctx;
+    kv_error pull_err; /* code set: pull failed, and this is why */
+    /* libarchive converts names from a PAX header's UTF-8 to the locale of the thread, and keeps
+     * the raw bytes where it cannot. A name is bytes here, so its calls run in the C locale,
+     * whatever the program around us has set. */
+    locale_t c_locale;
+    char block[PULL_BYTES];
+};
+
+static ssize_t on_read(struct archive *a, void *ctx, const void **out)
+{
+    kv_tar_reader *r = ctx;
+    size_t n = 0;
+    if (r->pull(r->ctx, r->block, sizeof(r->block), &n, &r->pull_err) != KV_OK) {
+        archive_set_error(a, EIO, "source failed");
+        return -1;
+    }
+    *out = r->block;
+    return (ssize_t)n;
+}
+
+static kv_code fail(kv_tar_reader *r, kv_error *err)
+{
+    if (r->pull_err.code != KV_OK) {
+        if (err) *err = r->pull_err;
+        return r->pull_err.code;
+    }
+    const char *why = archive_error_string(r->a);
+    return kv_fail(err, KV_E_CORRUPT, "cannot read archive: %s", why ? why : "damaged");
+}
+
+static int open_archive(kv_tar_reader *r, kv_tar_filter filter)
+{
+    int rc = archive_read_support_format_tar(r->a);
+    /* A layer of no bytes at all is an empty archive to kit. */
+    if (rc == ARCHIVE_OK) rc = archive_read_support_format_empty(r->a);
+    if (rc == ARCHIVE_OK && filter == KV_TAR_GZIP) rc = archive_read_support_filter_gzip(r->a);
+    if (rc == ARCHIVE_OK && filter == KV_TAR_ZSTD) rc = archive_read_support_filter_zstd(r->a);
+    if (rc == ARCHIVE_OK) rc = archive_read_open(r->a, r, NULL, on_read, NULL);
+    return rc;
+}
+
+kv_code kv_tar_open(kv_tar_filter filter, kv_pull_fn *pull, void *ctx, kv_tar_reader **out,
+                    kv_error *err)
+{
+    kv_auto(kv_tar_reader) r = calloc(1, sizeof(*r));
+    if (!r) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    r->pull = pull;
+    r->ctx = ctx;
+    r->c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    r->a = archive_read_new();
+    if (!r->a || !r->c_locale) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    locale_t before = uselocale(r->c_locale);
+    int rc = open_archive(r, filter);
+    uselocale(before);
+    if (rc != ARCHIVE_OK) return fail(r, err);
+    *out = KV_TAKE(r);
+    return KV_OK;
+}
+
+void kv_tar_close(kv_tar_reader *r)
+{
+    if (!r) return;
+    if (r->a) archive_read_free(r->a);
+    if (r->c_locale) freelocale(r->c_locale);
+    free(r);
+}
+
+/* The type byte of the header that libarchive's view of an entry came from. */
+static unsigned type_byte(struct archive_entry *e)
+{
+    static const struct {
+        unsigned filetype;
+        char type;
+    } TYPES[] = {{AE_IFREG, '0'}, {AE_IFLNK, '2'}, {AE_IFCHR, '3'},
+                 {AE_IFBLK, '4'}, {AE_IFDIR, '5'}, {AE_IFIFO, '6'}};
+    if (archive_entry_hardlink(e)) return '1';
+    for (size_t i = 0; i < KV_COUNT(TYPES); i++)
+        if (archive_entry_filetype(e) == TYPES[i].filetype) return (unsigned)TYPES[i].type;
+    return '?';
+}
+
+static kv_code take_entry(kv_tar_reader *r, struct archive_entry *e, kv_tar_entry *out,
+                          kv_error *err)
+{
+    const char *path = archive_entry_pathname(e);
+    if (!path || !*path) return kv_fail(err, KV_E_CORRUPT, "archive entry without a name");
+    unsigned type = type_byte(e);
+    int64_t size = archive_entry_size_is_set(e) ? archive_entry_size(e) : 0;
+    if (size < 0) return fail(r, err);
+    *out = (kv_tar_entry){
+        .path = kv_sv_of(path),
+        .kind = type == '0'   ? KV_TAR_FILE
+                : type == '5' ? KV_TAR_DIR
+                              : KV_TAR_OTHER,
+        .type = type,
+        .mode = archive_entry_perm(e) & 07777,
+        .size = (uint64_t)size,
+    };
+    return KV_OK;
+}
+
+kv_code kv_tar_next(kv_tar_reader *r, kv_tar_entry *out, bool *out_more, kv_error *err)
+{
+    struct archive_entry *e;
+    locale_t before = uselocale(r->c_locale);
+    int rc = archive_read_next_header(r->a, &e);
+    kv_code code = KV_OK;
+    *out_more = rc != ARCHIVE_EOF;
+    /* libarchive may take a source that fails for one that ends. */
+    if (r->pull_err.code != KV_OK) rc = ARCHIVE_FATAL;
+    /* A warning is about a name that is not ASCII, see above: its bytes are there. */
+    if (rc == ARCHIVE_OK || rc == ARCHIVE_WARN)
+        code = take_entry(r, e, out, err);
+    else if (rc != ARCHIVE_EOF)
+        code = fail(r, err);
+    uselocale(before);
+    return code;
+}
+
+kv_code kv_tar_read(kv_tar_reader *r, const void **out_p, size_t *out_n, uint64_t *out_off,
+                    kv_error *err)
+{
+    la_int64_t off = 0;
+    *out_n = 0;
+    for (;;) {
+        int rc = archive_read_data_block(r->a, out_p, out_n, &off);
+        if (r->pull_err.code != KV_OK) return fail(r, err);
+        if (rc == ARCHIVE_EOF) {
+            *out_n = 0;
+            return KV_OK;
+        }
+        if (rc != ARCHIVE_OK || off < 0) return fail(r, err);
+        if (*out_n) break; /* a hole at the end of a sparse file comes as an empty piece */
+    }
+    *out_off = (uint64_t)off;
+    return KV_OK;
+}
