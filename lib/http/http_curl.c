@@ -4,7 +4,6 @@
  * first, so that connections are used again. Driving a multi handle from the calling thread makes
  * the answer's body a plain blocking read.
  */
-#include <curl/curl.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -12,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "http/lazy_curl.h"
 #include "http/transport.h"
 #include "http/url.h"
 
@@ -515,18 +515,10 @@ static void curl_free_all(kv_http_transport *base)
 static const kv_http_transport_ops CURL_OPS = {
     .start = curl_start, .read = curl_read, .close = curl_close, .free = curl_free_all};
 
-static CURLcode global_rc;
-static void global_init(void)
-{
-    global_rc = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 kv_code kv_http_transport_curl(const kv_http_options *options, kv_http_transport **out,
                                kv_error *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, global_init);
-    if (global_rc) return kv_fail(err, KV_E_INTERNAL, "libcurl does not start");
+    KV_TRY(kv_curl_load(err));
     curl_transport *t = calloc(1, sizeof(*t));
     if (!t) return kv_fail(err, KV_E_NOMEM, "out of memory");
     t->base.ops = &CURL_OPS;

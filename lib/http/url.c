@@ -1,17 +1,23 @@
 #include "http/url.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/lazy_curl.h"
+
 enum { URL_MAX = 64 * 1024 };
 
-KV_DEFINE_AUTO(CURLU, curl_url_cleanup)
+/* NULL may mean that libcurl was not even loaded. */
+static void free_url(CURLU *u)
+{
+    if (u) curl_url_cleanup(u);
+}
+KV_DEFINE_AUTO(CURLU, free_url)
 
 static void free_part(char **p)
 {
-    curl_free(*p);
+    if (*p) curl_free(*p);
 }
 #define auto_part KV_CLEANUP(free_part) char *
 
@@ -44,6 +50,7 @@ bool kv_host_is_loopback(kv_sv host)
 
 static kv_code parse(const char *url, CURLU **out, kv_error *err)
 {
+    KV_TRY(kv_curl_load(err));
     kv_auto(CURLU) u = curl_url();
     if (!u) return kv_fail(err, KV_E_NOMEM, "out of memory");
     /* A name or password in a URL would end in logs; nobody sends one on purpose. */
