@@ -343,7 +343,7 @@ static kv_code follow(attempt *a, kv_error *err)
 
 /* --- retries --- */
 
-static bool is_passing(int status)
+bool kv_http_status_passes(int status)
 {
     return status == 408 || status == 425 || status == 429 ||
            (status >= 500 && status != 501 && status != 505 && status != 507);
@@ -352,17 +352,17 @@ static bool is_passing(int status)
 static bool may_retry(const attempt *a, kv_code rc)
 {
     if (a->req->once) return false;
-    if (rc == KV_OK) return is_passing(a->resp->status);
+    if (rc == KV_OK) return kv_http_status_passes(a->resp->status);
     if (rc != KV_E_NETWORK && rc != KV_E_TIMEOUT) return false;
     return !a->unreachable || atomic_load(&a->http->has_reached);
 }
 
-static uint64_t wait_ms(const attempt *a, kv_code rc, unsigned tried)
+static uint64_t wait_ms(const kv_http_response *resp, unsigned tried)
 {
     uint64_t after_s;
-    if (rc == KV_OK && kv_sv_to_u64(kv_http_header(a->resp, "Retry-After"), &after_s))
+    if (resp && kv_sv_to_u64(kv_http_header(resp, "Retry-After"), &after_s))
         return (after_s < RETRY_AFTER_MAX_S ? after_s : RETRY_AFTER_MAX_S) * 1000;
-    uint64_t ms = (uint64_t)WAIT_FIRST_MS << tried;
+    uint64_t ms = (uint64_t)WAIT_FIRST_MS << (tried < 8 ? tried : 8);
     uint8_t r;
     kv_random(&r, 1);
     ms = ms * (90 + r % 21u) / 100; /* +-10 %, so that many clients do not come back at once */
@@ -370,11 +370,13 @@ static uint64_t wait_ms(const attempt *a, kv_code rc, unsigned tried)
     return ms > WAIT_MAX_MS ? WAIT_MAX_MS : ms;
 }
 
-static kv_code pause_ms(const kv_report *report, uint64_t ms, kv_error *err)
+kv_code kv_http_wait(kv_http *http, unsigned tried, const kv_http_response *resp, kv_error *err)
 {
     enum { STEP_MS = 50 };
+    uint64_t ms = wait_ms(resp, tried);
+    kv_say(http->options.report, KV_DEBUG, "trying again in %llu ms", (unsigned long long)ms);
     for (uint64_t left = ms; left;) {
-        KV_TRY(kv_check_cancel(report, err));
+        KV_TRY(kv_check_cancel(http->options.report, err));
         uint64_t step = left < STEP_MS ? left : STEP_MS;
         struct timespec t = {.tv_nsec = (long)(step * 1000000)};
         nanosleep(&t, NULL);
@@ -400,10 +402,8 @@ static kv_code run(kv_http *http, const kv_http_request *req, bool whole, kv_htt
             if (err) *err = e;
             return kv_wrap(err, rc, "%s '%s'", req->method, home.host);
         }
-        uint64_t ms = wait_ms(&a, rc, tried);
-        kv_say(http->options.report, KV_DEBUG, "%s, trying again in %llu ms",
-               rc == KV_OK ? kv_http_status_text(resp->status) : e.msg, (unsigned long long)ms);
-        KV_TRY(pause_ms(http->options.report, ms, err));
+        if (rc != KV_OK) kv_say(http->options.report, KV_DEBUG, "%s", e.msg);
+        KV_TRY(kv_http_wait(http, tried, rc == KV_OK ? resp : NULL, err));
     }
 }
 

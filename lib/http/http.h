@@ -84,6 +84,14 @@ KV_MUST_CHECK kv_code kv_http_open(kv_http *http, const kv_http_request *req, kv
 /** Between 1 and n bytes, 0 at the end. A body shorter than its Content-Length is KV_E_NETWORK. */
 KV_MUST_CHECK kv_code kv_http_read(kv_http_response *resp, void *dst, size_t n, size_t *out_n,
                                    kv_error *err);
+/**
+ * The pause before another try, for callers whose requests are `once`: as the client's own, growing
+ * with tried (from 0); a Retry-After of resp (may be NULL) wins. Errors: KV_E_CANCELLED.
+ */
+KV_MUST_CHECK kv_code kv_http_wait(kv_http *http, unsigned tried, const kv_http_response *resp,
+                                   kv_error *err);
+/** True for statuses that are worth another try: 408, 429, most of 5xx. */
+bool kv_http_status_passes(int status);
 /** Reads what is left of an open answer into resp->body, for an error text. */
 KV_MUST_CHECK kv_code kv_http_read_all(kv_http_response *resp, kv_error *err);
 void kv_http_response_clear(kv_http_response *resp);

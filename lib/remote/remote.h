@@ -1,0 +1,64 @@
+#pragma once
+/*
+ * What a place for kits has to do. Callers use include/kitvault/remote.h and the wrappers below,
+ * which check arguments and verify; an implementation moves bytes.
+ */
+#include "http/http.h"
+#include "kitvault/remote.h"
+
+typedef struct kv_remote_reader kv_remote_reader;
+/** One page of tags: NUL-separated names appended to `names`; *next is the opaque place of the next
+ * page (malloc'ed), or NULL at the end. at NULL: the first page. */
+typedef struct kv_remote_page {
+    kv_buf names;
+    char *next;
+} kv_remote_page;
+
+typedef struct kv_remote_ops {
+    const char *scheme; /* "oci" */
+    /* The digest of a tag, or of a digest that is there. KV_E_NOTFOUND for a missing one, and
+     * nothing else may use that code; so below. */
+    kv_code (*resolve)(kv_remote *r, kv_sv ref, kv_digest *out, kv_error *err);
+    /* Bytes of a manifest and their media type, unverified. */
+    kv_code (*get_manifest)(kv_remote *r, kv_sv ref, kv_buf *bytes, kv_buf *media_type,
+                            kv_error *err);
+    kv_code (*put_manifest)(kv_remote *r, kv_sv ref, const kv_manifest *m, kv_error *err);
+    kv_code (*stat_blob)(kv_remote *r, const kv_digest *d, uint64_t *out_size, kv_error *err);
+    /* Bytes from offset to the end, unverified. A reader heals broken connections by itself. */
+    kv_code (*open_blob)(kv_remote *r, const kv_digest *d, uint64_t size, uint64_t offset,
+                         kv_remote_reader **out, kv_error *err);
+    /* Stored when it returns. mount_from: a repository of the same place that may hold the blob;
+     * NULL: unknown. KV_E_DIGEST: source does not have that digest. */
+    kv_code (*put_blob)(kv_remote *r, const kv_digest *d, const kv_http_source *source,
+                        const char *mount_from, kv_error *err);
+    kv_code (*list_tags)(kv_remote *r, const char *at, kv_remote_page *out, kv_error *err);
+    kv_code (*drop)(kv_remote *r, kv_sv ref, kv_error *err);
+    void (*free)(kv_remote *r);
+} kv_remote_ops;
+struct kv_remote {
+    const kv_remote_ops *ops;
+    const kv_report *report;
+};
+
+typedef struct kv_remote_reader_ops {
+    /* 1..n bytes, 0 at the end: exactly size - offset bytes in all. */
+    kv_code (*read)(kv_remote_reader *r, void *dst, size_t n, size_t *out_n, kv_error *err);
+    void (*close)(kv_remote_reader *r);
+} kv_remote_reader_ops;
+struct kv_remote_reader {
+    const kv_remote_reader_ops *ops;
+};
+static inline void kv_remote_reader_close(kv_remote_reader *r)
+{
+    if (r) r->ops->close(r);
+}
+KV_DEFINE_AUTO(kv_remote_reader, kv_remote_reader_close)
+
+/** The OCI registry. As kv_remote_open. */
+KV_MUST_CHECK kv_code kv_registry_open(const kv_reference *ref, const kv_remote_options *options,
+                                       kv_http_transport *transport, kv_remote **out,
+                                       kv_error *err);
+/** True when ref is a digest, which it then is in *out. A text with ':' that is none is an error:
+ * KV_E_ARG. */
+KV_MUST_CHECK kv_code kv_remote_ref_parse(kv_sv ref, bool *out_is_digest, kv_digest *out,
+                                          kv_error *err);

@@ -1,0 +1,324 @@
+/*
+ * One blob into an OCI registry. The way is a small machine: start a session (which a mount may
+ * make needless), send the bytes, close it. Bytes go in one PUT when they are few or the host takes
+ * nothing else; in one streamed PATCH; or in chunks, when the registry asks for them or a proxy on
+ * the way refuses large bodies. A broken PATCH goes on from where the registry says it stands; what
+ * cannot go on starts over in a new session.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/text.h"
+#include "http/field.h"
+#include "http/url.h"
+#include "remote/registry.h"
+
+enum {
+    URL_MAX = 64 * 1024,
+    TRIES = 5,            /* failures in a row without a byte between them */
+    PATIENCE_S = 900,     /* some registries hash or copy the whole blob before they answer */
+    CHUNK_SHRINKS_BY = 8, /* 64 MiB, 8 MiB, 1 MiB: what proxies are set to */
+};
+static const uint64_t SINGLE_PUT_BELOW = 8u << 20; /* oci-registry.md 7.1 */
+static const uint64_t CHUNK_FIRST = 64u << 20;
+static const uint64_t CHUNK_LEAST = 1u << 20;
+
+typedef struct upload {
+    kv_registry *r;
+    const kv_digest *digest;
+    const kv_http_source *source;
+    const char *mount_from;
+    char *location;
+    uint64_t at;        /* bytes the registry has */
+    uint64_t chunk;     /* of one PATCH; 0: all that is left */
+    uint64_t min_chunk; /* what the registry asked for */
+    bool single;        /* one PUT */
+    bool done;
+    unsigned failed; /* tries in a row */
+} upload;
+
+/* What to do after an answer. */
+typedef enum verdict {
+    GO_ON,   /* the state has moved */
+    RESUME,  /* ask the registry how far it came */
+    RESTART, /* a new session */
+    FAIL,    /* err says why */
+} verdict;
+
+typedef struct window { /* a part of the source as a body */
+    const kv_http_source *whole;
+    uint64_t base;
+} window;
+
+static kv_code read_window(void *ctx, uint64_t off, void *dst, size_t n, size_t *out_n,
+                           kv_error *err)
+{
+    const window *w = ctx;
+    return w->whole->read(w->whole->ctx, w->base + off, dst, n, out_n, err);
+}
+
+static bool is_break(kv_code rc)
+{
+    return rc == KV_E_NETWORK || rc == KV_E_TIMEOUT;
+}
+
+static kv_code take_location(upload *u, const kv_http_response *resp, kv_error *err)
+{
+    kv_sv text = kv_http_header(resp, "Location");
+    if (!text.n) return kv_fail(err, KV_E_PROTOCOL, "the registry names no place for an upload");
+    char *next = NULL;
+    kv_code rc = kv_url_resolve(resp->url, text, &next, err);
+    if (rc != KV_OK) return kv_wrap(err, KV_E_PROTOCOL, "place of an upload");
+    free(u->location);
+    u->location = next;
+    return KV_OK;
+}
+
+/* The registry's word that the bytes are not what their digest says. */
+static bool says_damaged(kv_http_response *resp)
+{
+    return resp->status == 400 && kv_http_read_all(resp, NULL) == KV_OK &&
+           kv_sv_find_sub(kv_buf_sv(&resp->body), KV_SV("DIGEST_INVALID")) != SIZE_MAX;
+}
+
+static kv_code fail_answer(const upload *u, kv_http_response *resp, kv_error *err)
+{
+    bool damaged = says_damaged(resp);
+    kv_code rc = kv_http_fail_status(resp, err);
+    if (!damaged) return rc;
+    return kv_wrap(err, KV_E_DIGEST, "the registry finds blob %s damaged",
+                   kv_digest_str(u->digest).s);
+}
+
+/* --- starting --- */
+
+static kv_code start_url(const upload *u, kv_buf *url, kv_error *err)
+{
+    kv_buf_addf(url, "%s/v2/%s/blobs/uploads/", u->r->origin, u->r->repository);
+    if (u->mount_from) {
+        kv_buf_adds(url, "?mount=");
+        kv_percent_add(url, kv_sv_of(kv_digest_str(u->digest).s), "");
+        kv_buf_adds(url, "&from=");
+        kv_percent_add(url, kv_sv_of(u->mount_from), "");
+    }
+    return kv_buf_check(url, err);
+}
+
+static void take_chunk_wish(upload *u, const kv_http_response *resp)
+{
+    uint64_t n;
+    if (!kv_sv_to_u64(kv_http_header(resp, "OCI-Chunk-Min-Length"), &n) || n == 0) return;
+    u->min_chunk = n;
+    if (!u->chunk) u->chunk = CHUNK_FIRST;
+    if (u->chunk < n) u->chunk = n;
+}
+
+static kv_code start(upload *u, kv_error *err)
+{
+    kv_auto_buf url = KV_BUF(URL_MAX);
+    kv_auto_buf scope = KV_BUF(URL_MAX);
+    KV_TRY(start_url(u, &url, err));
+    kv_buf_adds(&scope, u->r->push_scope);
+    if (u->mount_from) kv_buf_addf(&scope, " repository:%s:pull", u->mount_from);
+    KV_TRY(kv_buf_check(&scope, err));
+    kv_http_request req = {.method = "POST", .url = url.p, .scope = scope.p};
+    kv_auto_http_response resp = {0};
+    KV_TRY(kv_http_send(u->r->http, &req, &resp, err));
+    if (resp.status == 201 && u->mount_from) {
+        u->done = true;
+        return KV_OK;
+    }
+    if (resp.status != 202 && u->mount_from) {
+        /* Some registries fail on a mount they cannot make instead of answering 202. */
+        u->mount_from = NULL;
+        return start(u, err);
+    }
+    u->mount_from = NULL;
+    if (resp.status != 202) return fail_answer(u, &resp, err);
+    take_chunk_wish(u, &resp);
+    u->at = 0;
+    return take_location(u, &resp, err);
+}
+
+/* --- sending --- */
+
+static kv_code send_part(upload *u, const char *method, const char *url, uint64_t n, bool ranged,
+                         kv_http_response *resp, kv_error *err)
+{
+    window w = {.whole = u->source, .base = u->at};
+    kv_http_source body = {.read = read_window, .ctx = &w, .size = n};
+    char range[80];
+    snprintf(range, sizeof(range), "Content-Range: %llu-%llu", (unsigned long long)u->at,
+             (unsigned long long)(u->at + n - 1));
+    const char *const headers[] = {"Content-Type: application/octet-stream", ranged ? range : NULL,
+                                   NULL};
+    kv_http_request req = {.method = method,
+                           .url = url,
+                           .headers = headers,
+                           .source = n ? &body : NULL,
+                           .scope = u->r->push_scope,
+                           .once = true,
+                           .patience_s = PATIENCE_S};
+    return kv_registry_send_at(u->r, &req, resp, err);
+}
+
+/* 413, from the registry or a proxy before it: the largest piece it may take is found by trying. */
+static verdict shrink(upload *u, uint64_t sent, kv_http_response *resp, kv_error *err)
+{
+    uint64_t next = u->chunk && !u->single ? u->chunk / CHUNK_SHRINKS_BY : CHUNK_FIRST;
+    while (next >= sent) next /= CHUNK_SHRINKS_BY;
+    if (next < CHUNK_LEAST || next < u->min_chunk) {
+        (void)fail_answer(u, resp, err);
+        return FAIL;
+    }
+    u->single = false;
+    u->chunk = next;
+    return RESTART;
+}
+
+/* Bytes the registry has after a PATCH of n: its Range, or all of them when it says nothing. */
+static verdict take_progress(upload *u, uint64_t n, const kv_http_response *resp, kv_error *err)
+{
+    if (take_location(u, resp, err) != KV_OK) return FAIL;
+    uint64_t has = u->at + n;
+    kv_sv range = kv_http_header(resp, "Range");
+    uint64_t said;
+    /* "0-0" cannot tell one byte from none; after a PATCH it is one. */
+    if (range.n && kv_upload_range_parse(range, &said) && !(said == 0 && has == 1)) has = said;
+    if (has > u->at + n || has <= u->at) {
+        (void)kv_fail(err, KV_E_PROTOCOL, "the registry has %llu bytes of an upload after %llu",
+                      (unsigned long long)has, (unsigned long long)(u->at + n));
+        return FAIL;
+    }
+    u->at = has;
+    u->failed = 0;
+    return GO_ON;
+}
+
+static verdict patch(upload *u, kv_error *err)
+{
+    uint64_t n = u->source->size - u->at;
+    if (u->chunk && n > u->chunk) n = u->chunk;
+    kv_auto_http_response resp = {0};
+    bool ranged = u->chunk || u->at;
+    kv_code rc = send_part(u, "PATCH", u->location, n, ranged, &resp, err);
+    if (rc != KV_OK) return is_break(rc) ? RESUME : FAIL;
+    switch (resp.status) {
+    case 201:
+    case 202:
+    case 204: return take_progress(u, n, &resp, err);
+    case 401:
+    case 403:
+    case 507: (void)fail_answer(u, &resp, err); return FAIL;
+    case 404:
+    case 416: (void)kv_http_fail_status(&resp, err); return RESTART;
+    case 413: return shrink(u, n, &resp, err);
+    case 409: (void)kv_http_fail_status(&resp, err); return RESUME; /* the broken one still runs */
+    default: break;
+    }
+    (void)kv_http_fail_status(&resp, err);
+    if (kv_http_status_passes(resp.status)) return RESUME;
+    if (u->chunk) return FAIL;
+    u->single = true; /* it does not know how to take a PATCH */
+    return RESTART;
+}
+
+/* The end of a session: the rest of the bytes (none after PATCHes) and the digest. */
+static verdict close_session(upload *u, kv_error *err)
+{
+    kv_auto_buf url = KV_BUF(URL_MAX);
+    kv_buf_adds(&url, u->location);
+    kv_buf_addf(&url, "%cdigest=", strchr(u->location, '?') ? '&' : '?');
+    kv_percent_add(&url, kv_sv_of(kv_digest_str(u->digest).s), "");
+    if (kv_buf_check(&url, err) != KV_OK) return FAIL;
+    uint64_t n = u->source->size - u->at;
+    kv_auto_http_response resp = {0};
+    kv_code rc = send_part(u, "PUT", url.p, n, false, &resp, err);
+    if (rc != KV_OK) return is_break(rc) ? RESTART : FAIL;
+    if (resp.status >= 200 && resp.status <= 204) {
+        u->done = true;
+        return GO_ON;
+    }
+    if (resp.status == 413 && n) return shrink(u, n, &resp, err);
+    (void)fail_answer(u, &resp, err);
+    bool lost = resp.status == 404 || resp.status == 416;
+    return lost || kv_http_status_passes(resp.status) ? RESTART : FAIL;
+}
+
+/* --- going on --- */
+
+/* Where does the session stand? Any doubt means a new one, and so does "0-0", which is none or one. */
+static verdict ask(upload *u, kv_error *err)
+{
+    kv_http_request req = {.method = "GET", .url = u->location, .scope = u->r->push_scope};
+    kv_auto_http_response resp = {0};
+    kv_code rc = kv_registry_send_at(u->r, &req, &resp, err);
+    if (rc != KV_OK) return is_break(rc) ? RESTART : FAIL;
+    uint64_t has;
+    if (resp.status != 204 || !kv_upload_range_parse(kv_http_header(&resp, "Range"), &has) ||
+        has == 0 || has > u->source->size || take_location(u, &resp, NULL) != KV_OK)
+        return RESTART;
+    if (has > u->at) u->failed = 0;
+    u->at = has;
+    kv_say(u->r->base.report, KV_DEBUG, "upload goes on at byte %llu", (unsigned long long)has);
+    return GO_ON;
+}
+
+/* An answer that was lost on its way back may have been a success. */
+static bool is_there(const upload *u)
+{
+    uint64_t size;
+    return u->r->base.ops->stat_blob(&u->r->base, u->digest, &size, NULL) == KV_OK;
+}
+
+static kv_code step(upload *u, verdict *out, kv_error *err)
+{
+    if (!u->location) {
+        kv_code rc = start(u, err);
+        *out = rc == KV_OK ? GO_ON : FAIL; /* the client has tried five times */
+        return rc;
+    }
+    bool rest = u->at < u->source->size && !u->single;
+    *out = rest ? patch(u, err) : close_session(u, err);
+    return KV_OK;
+}
+
+static kv_code run(upload *u, kv_error *err)
+{
+    kv_error e = {0};
+    while (!u->done) {
+        verdict v;
+        kv_code rc = step(u, &v, &e);
+        if (v == GO_ON) continue;
+        if (v == FAIL || ++u->failed == TRIES) {
+            if (err) *err = e;
+            return rc != KV_OK ? rc : e.code;
+        }
+        kv_say(u->r->base.report, KV_DEBUG, "%s", e.msg);
+        KV_TRY(kv_http_wait(u->r->http, u->failed - 1, NULL, err));
+        if (v == RESUME) v = ask(u, &e);
+        if (v == FAIL) {
+            if (err) *err = e;
+            return e.code;
+        }
+        if (v != RESTART) continue;
+        if (is_there(u)) return KV_OK;
+        free(u->location);
+        u->location = NULL;
+    }
+    return KV_OK;
+}
+
+kv_code kv_registry_upload(kv_registry *r, const kv_digest *d, const kv_http_source *source,
+                           const char *mount_from, kv_error *err)
+{
+    upload u = {.r = r,
+                .digest = d,
+                .source = source,
+                .mount_from = mount_from,
+                .single = r->single_put || source->size < SINGLE_PUT_BELOW};
+    kv_code rc = run(&u, err);
+    free(u.location);
+    return rc;
+}
