@@ -15,6 +15,14 @@
 
 typedef struct kv_audit kv_audit; /* shared */
 
+/** Draws the id of this node's run; db is borrowed. */
+KV_MUST_CHECK kv_code kv_audit_open(kv_db *db, kv_audit **out, kv_error *err);
+/** Forgets what was counted and not flushed. NULL is fine. */
+void kv_audit_close(kv_audit *audit);
+KV_DEFINE_AUTO(kv_audit, kv_audit_close)
+/** The id every leaf of this run carries as its node. */
+const char *kv_audit_node(const kv_audit *audit);
+
 typedef enum kv_outcome { KV_OUTCOME_OK, KV_OUTCOME_DENIED, KV_OUTCOME_FAILED } kv_outcome;
 
 /**
@@ -64,9 +72,13 @@ KV_MUST_CHECK kv_code kv_audit_add(kv_audit *audit, kv_tx *tx, const kv_principa
                                    const kv_event *ev, int64_t *out_seq, kv_error *err);
 
 /**
- * Counts an event that happens often and changes nothing (a pull): leaves are written in the
- * background, at most two per actor, action, object and hour: the first at once with
- * detail.count 1, the others together when the hour is over. detail, pii, old and new are not
- * taken. Cheap (no database), cannot fail; what was not yet written is lost in a crash.
+ * Counts an event that happens often and changes nothing (a pull, a refused login): leaves are
+ * written by kv_audit_flush, normally two per actor (anonymous: address), action, outcome, object
+ * and hour: one soon after the first, one with the others when the hour is over. Each has
+ * detail.count and detail.hour; detail, pii, old and new values are not taken. Cheap; what was not
+ * flushed is lost in a crash.
  */
 void kv_audit_count(kv_audit *audit, const kv_principal *who, const kv_event *ev);
+/** Writes the counted events that are due; with `all`, every one (before the hub stops). Called
+ * every second by the log keeper. */
+KV_MUST_CHECK kv_code kv_audit_flush(kv_audit *audit, bool all, kv_error *err);

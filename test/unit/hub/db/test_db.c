@@ -1,13 +1,7 @@
-#include "hub/db/db.h"
-#include "test/test.h"
+#include "test/unit/hub/hub_test.h"
 
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include "base/file.h"
 
 static kv_query Q_PROGRESS = KV_QUERY(
     "INSERT INTO progress VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2");
@@ -20,51 +14,6 @@ static kv_query Q_CHECKPOINT_SET = KV_QUERY("UPDATE audit_checkpoint SET time = 
 static kv_query Q_BLOB = KV_QUERY("INSERT INTO blob VALUES (?1, 1, NULL, 0)");
 static kv_query Q_BLOB_GO = KV_QUERY("DELETE FROM blob WHERE digest = ?1");
 static kv_query Q_TAG = KV_QUERY("INSERT INTO tag VALUES (?1, 'v1', 'd', 1, NULL)");
-
-typedef struct fixture {
-    char dir[64];
-    char *path;
-    kv_db *db;
-} fixture;
-
-static int make_db(void **state)
-{
-    fixture *f = calloc(1, sizeof *f);
-    if (!f) return 1;
-    snprintf(f->dir, sizeof f->dir, "/tmp/kv-test-db-XXXXXX");
-    if (!mkdtemp(f->dir)) return 1;
-    f->path = kv_path_join(f->dir, "hub.db");
-    kv_error err = {0};
-    if (kv_db_open(&(kv_db_options){.path = f->path}, &f->db, &err) != KV_OK) {
-        fprintf(stderr, "%s\n", err.msg);
-        return 1;
-    }
-    *state = f;
-    return 0;
-}
-
-static int drop_db(void **state)
-{
-    fixture *f = *state;
-    kv_db_close(f->db);
-    kv_code rc = kv_remove_tree(f->dir, NULL);
-    free(f->path);
-    free(f);
-    return rc != KV_OK;
-}
-
-static kv_tx *begin(kv_db *db, kv_tx_kind kind)
-{
-    kv_error err = {0};
-    kv_tx *tx = NULL;
-    if (kv_tx_begin(db, kind, &tx, &err) != KV_OK) fail_msg("%s", err.msg);
-    return tx;
-}
-
-static void want(kv_code got, kv_code wanted, const kv_error *err)
-{
-    if (got != wanted) fail_msg("code %d instead of %d: %s", (int)got, (int)wanted, err->msg);
-}
 
 static int64_t progress(kv_db *db, const char *name)
 {
@@ -80,7 +29,7 @@ static int64_t progress(kv_db *db, const char *name)
 
 static void values_come_back(void **state)
 {
-    fixture *f = *state;
+    hub_fixture *f = *state;
     kv_error err = {0};
     kv_tx *tx = begin(f->db, KV_TX_STATE);
     int64_t n = 0;
@@ -110,7 +59,7 @@ static void values_come_back(void **state)
 
 static void rules_of_the_kinds(void **state)
 {
-    fixture *f = *state;
+    hub_fixture *f = *state;
     static const struct {
         const char *name;
         kv_tx_kind kind;
@@ -150,7 +99,7 @@ static void rules_of_the_kinds(void **state)
 
 static void errors_have_codes(void **state)
 {
-    fixture *f = *state;
+    hub_fixture *f = *state;
     kv_error err = {0};
     const kv_val row[] = {kv_v_int(1), kv_v_bytes(KV_SV("x"))};
     kv_tx *tx = begin(f->db, KV_TX_WORK);
@@ -176,7 +125,7 @@ static void errors_have_codes(void **state)
 
 static void rollback_and_snapshots(void **state)
 {
-    fixture *f = *state;
+    hub_fixture *f = *state;
     kv_error err = {0};
     kv_val v[] = {kv_v_text(KV_SV("a")), kv_v_int(1)};
     kv_tx *tx = begin(f->db, KV_TX_WORK);
@@ -194,7 +143,7 @@ static void rollback_and_snapshots(void **state)
 
 static void counts_state_commits(void **state)
 {
-    fixture *f = *state;
+    hub_fixture *f = *state;
     uint64_t before = kv_db_changes(f->db);
     kv_tx *tx = begin(f->db, KV_TX_WORK);
     assert_int_equal(kv_tx_commit(tx, NULL), KV_OK);
@@ -235,7 +184,7 @@ static void *write_many(void *arg)
 
 static void writers_share_commits(void **state)
 {
-    fixture *f = *state;
+    hub_fixture *f = *state;
     worker w[16];
     pthread_t t[16];
     for (int i = 0; i < 16; i++) {
@@ -250,21 +199,21 @@ static void writers_share_commits(void **state)
 
 static void opens_again(void **state)
 {
-    fixture *f = *state;
+    hub_fixture *f = *state;
     kv_error err = {0};
     kv_tx *tx = begin(f->db, KV_TX_WORK);
     kv_val v[] = {kv_v_text(KV_SV("kept")), kv_v_int(5)};
     want(kv_tx_exec(tx, &Q_PROGRESS, v, 2, NULL, &err), KV_OK, &err);
     want(kv_tx_commit(tx, &err), KV_OK, &err);
-    kv_db_close(f->db);
-    f->db = NULL;
+    kv_audit_close(KV_TAKE(f->audit));
+    kv_db_close(KV_TAKE(f->db));
     want(kv_db_open(&(kv_db_options){.path = f->path, .n_readers = 1}, &f->db, &err), KV_OK, &err);
     assert_int_equal(progress(f->db, "kept"), 5);
 }
 
 static void refuses_other_files(void **state)
 {
-    fixture *f = *state;
+    hub_fixture *f = *state;
     static const struct {
         const char *name;
         kv_sv content;
@@ -286,7 +235,6 @@ static void refuses_other_files(void **state)
     want(kv_db_open(&(kv_db_options){.path = "/nonexistent/hub.db"}, &db, &err), KV_E_IO, &err);
 }
 
-#define WITH_DB(fn) cmocka_unit_test_setup_teardown(fn, make_db, drop_db)
-KV_TEST_MAIN(WITH_DB(values_come_back), WITH_DB(rules_of_the_kinds), WITH_DB(errors_have_codes),
-             WITH_DB(rollback_and_snapshots), WITH_DB(counts_state_commits),
-             WITH_DB(writers_share_commits), WITH_DB(opens_again), WITH_DB(refuses_other_files))
+KV_TEST_MAIN(WITH_HUB(values_come_back), WITH_HUB(rules_of_the_kinds), WITH_HUB(errors_have_codes),
+             WITH_HUB(rollback_and_snapshots), WITH_HUB(counts_state_commits),
+             WITH_HUB(writers_share_commits), WITH_HUB(opens_again), WITH_HUB(refuses_other_files))
