@@ -7,6 +7,8 @@
 #include "blob/blob.h"
 #include "hub/config.h"
 #include "hub/db/db.h"
+#include "hub/service/audit.h"
+#include "hub/service/registry.h"
 
 static kv_code open_parts(kv_hub *hub, kv_error *err)
 {
@@ -19,7 +21,9 @@ static kv_code open_parts(kv_hub *hub, kv_error *err)
     if (rc == KV_E_BUSY) return kv_fail(err, rc, "another hub is using '%s'", data);
     KV_TRY(rc);
     KV_TRY(kv_blobs_open_fs(data, &hub->blobs, err));
-    return kv_db_open(&(kv_db_options){.path = db}, &hub->db, err);
+    KV_TRY(kv_db_open(&(kv_db_options){.path = db}, &hub->db, err));
+    KV_TRY(kv_audit_open(hub->db, &hub->audit, err));
+    return kv_registry_open(hub->db, hub->blobs, hub->audit, &hub->registry, err);
 }
 
 kv_code kv_hub_open(kv_hub *hub, const kv_config *config, kv_error *err)
@@ -41,9 +45,13 @@ kv_code kv_hub_check(kv_hub *hub, kv_error *err)
 
 void kv_hub_close(kv_hub *hub)
 {
+    kv_registry_close(hub->registry);
+    kv_audit_close(hub->audit);
     kv_db_close(hub->db);
     kv_blobs_free(hub->blobs);
     kv_close_fd(&hub->lock_fd);
+    hub->registry = NULL;
+    hub->audit = NULL;
     hub->db = NULL;
     hub->blobs = NULL;
 }

@@ -22,12 +22,16 @@ struct kv_config;
 struct kv_metrics;
 struct kv_db;
 struct kv_blobs;
+struct kv_audit;
+struct kv_registry;
 
 typedef struct kv_hub {
     const struct kv_config *config;
     struct kv_metrics *metrics;
     struct kv_blobs *blobs;
     struct kv_db *db;
+    struct kv_audit *audit;
+    struct kv_registry *registry;
     int lock_fd; /* held as long as this hub runs on its data directory */
 } kv_hub;
 
