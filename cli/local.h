@@ -3,5 +3,5 @@
 #include "cli/context.h"
 #include "kitvault/store.h"
 
-/** Opens the store in the home directory, brought into today's layout where kit of old wrote it. */
+/** Opens the store in the home directory. */
 KV_MUST_CHECK kv_code kv_cli_store(const kv_cli *cli, kv_store **out, kv_error *err);
