@@ -4,7 +4,7 @@
 #include "kitvault/kitfile.h"
 
 #define KV_IGNORE_NAME ".kitignore"
-#define KV_IGNORE_BYTES_MAX (1u << 20) /* of a .kitignore; own */
+#define KV_IGNORE_BYTES_MAX (256u << 10) /* of a .kitignore; own */
 
 /** Compiled patterns and layer paths. Threads: shared, read-only once made. */
 typedef struct kv_ignore kv_ignore;
@@ -20,14 +20,15 @@ KV_MUST_CHECK kv_code kv_ignore_new(kv_sv text, const kv_kitfile *kf, const kv_k
 void kv_ignore_free(kv_ignore *ig);
 KV_DEFINE_AUTO(kv_ignore, kv_ignore_free)
 /**
- * Whether a file or directory is left out of the layer of layer_path. path is relative to the
- * context. Ask match(layer_path, layer_path) for "the layer itself is ignored".
+ * Whether a file or directory is left out of the layer of layer_path. Both are relative to the
+ * context and clean (kv_path_clean); "." is the context itself.
+ * Ask match(layer_path, layer_path) for "the layer itself is ignored".
  */
 bool kv_ignore_match(const kv_ignore *ig, kv_sv path, kv_sv layer_path);
 /** With '!' patterns an ignored directory may hold files that are not: it must be walked. */
 bool kv_ignore_has_negation(const kv_ignore *ig);
 /**
- * With kit's quirk, would path have been left out because a layer's path is a mere string prefix of
- * its own (`data` of `data-v2/x`)? For the note that digests differ from kit's only there.
+ * True when path is not left out here, and is by kit, because a layer's path is a mere string
+ * prefix of its own (`data` of `data-v2/x`): for the note that digests differ from kit's only there.
  */
 bool kv_ignore_is_prefix_quirk(const kv_ignore *ig, kv_sv path, kv_sv layer_path);
