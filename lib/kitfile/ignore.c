@@ -185,6 +185,7 @@ static bool compile(pattern *p)
             p->kind = P_GLOB;
         } else {
             add_token(p, T_CHAR, c);
+            if (c == ']') p->kind = P_GLOB; /* kit: a "]" makes no plain suffix */
         }
     }
     if (p->kind == P_PREFIX) p->text.n -= 2;
@@ -205,6 +206,18 @@ static kv_code add_pattern(kv_ignore *ig, kv_sv text, bool negated, kv_error *er
     return KV_OK;
 }
 
+/* The text of a line as it is matched: trimmed, clean, without a leading '/'. */
+static kv_code clean_line(kv_sv line, kv_buf *out, kv_error *err)
+{
+    kv_auto_buf once = KV_BUF(LINE_MAX_BYTES);
+    kv_path_clean(line, &once);
+    KV_TRY(kv_buf_check(&once, err));
+    kv_sv text = kv_buf_sv(&once);
+    if (text.n > 1 && text.p[0] == '/') text = kv_sv_from(text, 1);
+    kv_path_clean(kv_sv_trim(text), out);
+    return kv_buf_check(out, err);
+}
+
 static kv_code add_line(kv_ignore *ig, kv_sv line, kv_error *err)
 {
     if (line.n && line.p[0] == '#') return KV_OK;
@@ -216,14 +229,16 @@ static kv_code add_line(kv_ignore *ig, kv_sv line, kv_error *err)
                        LINE_MAX_BYTES);
     bool negated = line.p[0] == '!';
     if (negated) line = kv_sv_trim(kv_sv_from(line, 1));
-    if (!line.n)
+    kv_auto_buf clean = KV_BUF(LINE_MAX_BYTES);
+    if (line.n) KV_TRY(clean_line(line, &clean, err));
+    kv_sv text = kv_buf_sv(&clean);
+    if (!negated && text.p[0] == '!') { /* "/!x" is "!x" to kit */
+        negated = true;
+        text = kv_sv_from(text, 1);
+    }
+    if (!text.n)
         return kv_fail(err, KV_E_SYNTAX,
                        "invalid " KV_IGNORE_NAME " file: illegal exclusion pattern: \"!\"");
-    kv_auto_buf clean = KV_BUF(LINE_MAX_BYTES);
-    kv_path_clean(line, &clean);
-    KV_TRY(kv_buf_check(&clean, err));
-    kv_sv text = kv_buf_sv(&clean);
-    if (text.n > 1 && text.p[0] == '/') text = kv_sv_from(text, 1);
     return add_pattern(ig, text, negated, err);
 }
 

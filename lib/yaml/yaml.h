@@ -24,7 +24,7 @@ struct kv_ynode {
 
 typedef struct kv_ydoc kv_ydoc;
 /**
- * Parses the first document of text; what is behind it is not looked at.
+ * Parses the first document of text; further ones are not looked at.
  * max_depth: of sequences and maps within each other. max_bytes: bound on the memory of the nodes.
  * Errors: KV_E_SYNTAX "yaml: line 3: did not find expected key" and the like, KV_E_LIMIT,
  * KV_E_NOMEM. Ownership: kv_ydoc_free; keeps its own copy of text. Threads: pure.

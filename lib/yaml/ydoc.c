@@ -226,27 +226,43 @@ static kv_code read_nodes(reader *r, level *levels, kv_ynode **out)
     return KV_OK;
 }
 
-/* Up to the first document, its nodes, and the event behind them, which may be an error. */
+/* Further documents are not looked at. What follows without a "---" would be lost by the same
+ * rule, and kit does lose it: a key that is indented one blank less ends the document. */
+static kv_code check_end(reader *r)
+{
+    yaml_event_t ev;
+    const yaml_parser_t *p = &r->parser;
+    if (yaml_parser_parse(&r->parser, &ev)) {
+        yaml_event_delete(&ev);
+        return KV_OK;
+    }
+    if (p->error != YAML_PARSER_ERROR || !p->problem ||
+        !strstr(p->problem, "expected <document start>"))
+        return KV_OK;
+    return kv_fail(r->err, KV_E_SYNTAX, "yaml: line %zu: text behind the end of the document",
+                   p->problem_mark.line + 1);
+}
+
+/* The nodes of the first document, if there is one. */
 static kv_code read_document(reader *r, kv_ynode **out)
 {
     yaml_event_t ev;
-    do {
+    bool start = false;
+    while (!start) {
         KV_TRY(next_event(r, &ev));
         bool end = ev.type == YAML_STREAM_END_EVENT;
-        bool start = ev.type == YAML_DOCUMENT_START_EVENT;
+        start = ev.type == YAML_DOCUMENT_START_EVENT;
         yaml_event_delete(&ev);
         if (end) return KV_OK;
-        if (start) break;
-    } while (true);
-
+    }
     level *levels = calloc(r->max_depth, sizeof(*levels));
     if (!levels) return kv_fail(r->err, KV_E_NOMEM, "out of memory");
     kv_code rc = read_nodes(r, levels, out);
     free(levels);
     if (rc != KV_OK) return rc;
-    KV_TRY(next_event(r, &ev));
+    KV_TRY(next_event(r, &ev)); /* the document's end, or what is wrong there */
     yaml_event_delete(&ev);
-    return KV_OK;
+    return check_end(r);
 }
 
 kv_code kv_ydoc_parse(kv_sv text, unsigned max_depth, size_t max_bytes, kv_ydoc **out,

@@ -129,15 +129,14 @@ static traits analyze(kv_sv s)
         } else if (is_break(c)) {
             t.multiline = true;
             t.plain = false;
-            if (space) t.single = t.literal = false;
+            if (space || !kv_sv_is(c, "\n")) t.literal = false; /* U+2028 ends a line too */
             space = false;
             line = true;
         } else {
             space = line = false;
         }
     }
-    /* Breaks without "\n" (U+2028, U+2029) would be folded by a reader. */
-    if (t.multiline) t.single = false;
+    if (t.multiline) t.single = false; /* a reader would fold the lines */
     if (!t.plain) t.flow_plain = false;
     return t;
 }
@@ -198,7 +197,7 @@ static void double_quoted(kv_yout *y, kv_sv s)
 static void literal(kv_yout *y, kv_sv s, size_t indent)
 {
     mark(y, "|", true, false);
-    if (is_in(s.p[0], " \n")) mark(y, "2", false, false); /* the indent cannot be guessed */
+    if (is_in(s.p[0], " \n\t")) mark(y, "2", false, false); /* the indent cannot be guessed */
     bool ends = s.p[s.n - 1] == '\n';
     if (!ends)
         mark(y, "-", false, false);
@@ -376,10 +375,10 @@ static bool is_letter(uint32_t c)
 {
     static const struct {
         uint32_t from, to;
-    } SIGNS[] = {{0x80, 0xa9},     {0xab, 0xb4},      {0xb6, 0xb9},     {0xbb, 0xbf},
-                 {0xd7, 0xd7},     {0xf7, 0xf7},      {0x2000, 0x206f}, {0x20a0, 0x20cf},
-                 {0x2190, 0x2bff}, {0x3000, 0x3004},  {0x3007, 0x3030}, {0xfe00, 0xfe0f},
-                 {0xff00, 0xff20}, {0x1f000, 0x1faff}};
+    } SIGNS[] = {{0x80, 0xa9},     {0xab, 0xb4},     {0xb6, 0xb9},      {0xbb, 0xbf},
+                 {0xd7, 0xd7},     {0xf7, 0xf7},     {0x2000, 0x206f},  {0x20a0, 0x20cf},
+                 {0x2190, 0x2bff}, {0x3000, 0x3004}, {0x3007, 0x3030},  {0xfe00, 0xfe0f},
+                 {0xff00, 0xff20}, {0xfff0, 0xffff}, {0x1f000, 0x1faff}};
     if (c < 0x80) return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
     for (size_t i = 0; i < KV_COUNT(SIGNS); i++)
         if (c >= SIGNS[i].from && c <= SIGNS[i].to) return false;
