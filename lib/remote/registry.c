@@ -8,6 +8,7 @@
 #include "codec/hasher.h"
 #include "codec/text.h"
 #include "http/field.h"
+#include "http/range.h"
 #include "http/url.h"
 #include "json/json.h"
 
@@ -204,16 +205,6 @@ static kv_code check_length(const blob_reader *b, uint64_t expected, kv_error *e
                    (unsigned long long)b->size);
 }
 
-/* "bytes 500-..." begins where it was asked to. */
-static bool range_begins_at(kv_sv value, uint64_t at)
-{
-    kv_sv from;
-    uint64_t n;
-    if (!kv_sv_starts(value, KV_SV("bytes "))) return false;
-    kv_sv_cut(kv_sv_from(value, 6), '-', &from, NULL);
-    return kv_sv_to_u64(from, &n) && n == at;
-}
-
 static kv_code open_at(blob_reader *b, kv_error *err)
 {
     kv_auto_buf url = KV_BUF(URL_MAX);
@@ -229,7 +220,9 @@ static kv_code open_at(blob_reader *b, kv_error *err)
     KV_TRY(kv_http_open(b->r->http, &req, &b->resp, err));
     if (b->resp.status == 404) return not_found(b->r, kv_sv_of(text.s), err);
     if (b->resp.status == 206 && b->at) {
-        if (!range_begins_at(kv_http_header(&b->resp, "Content-Range"), b->at))
+        kv_content_range got;
+        KV_TRY(kv_content_range_parse(kv_http_header(&b->resp, "Content-Range"), &got, err));
+        if (got.first != b->at)
             return kv_fail(err, KV_E_PROTOCOL, "the registry answered with another range");
         return check_length(b, b->size - b->at, err);
     }
@@ -442,6 +435,28 @@ static bool takes_single_put(kv_sv host)
     return kv_sv_is(name, "ghcr.io");
 }
 
+/* Docker Hub is named by one host and lives on another. */
+static kv_sv contact_host(kv_sv registry)
+{
+    return kv_sv_is(registry, "docker.io") ? KV_SV("registry-1.docker.io") : registry;
+}
+
+static kv_http_options http_options(const kv_remote_options *o, kv_http_transport *transport)
+{
+    return (kv_http_options){.plain_http = o->plain_http,
+                             .tls_verify = o->tls_verify,
+                             .tls_certs = o->tls_certs,
+                             .n_tls_certs = o->n_tls_certs,
+                             .client_cert = o->client_cert,
+                             .client_key = o->client_key,
+                             .proxy = o->proxy,
+                             .user_agent = o->user_agent,
+                             .find_login = o->credentials ? find_login : NULL,
+                             .login_ctx = o->credentials,
+                             .report = o->report,
+                             .transport = transport};
+}
+
 kv_code kv_registry_open(const kv_reference *ref, const kv_remote_options *o,
                          kv_http_transport *transport, kv_remote **out, kv_error *err)
 {
@@ -449,8 +464,7 @@ kv_code kv_registry_open(const kv_reference *ref, const kv_remote_options *o,
     if (!r) return kv_fail(err, KV_E_NOMEM, "out of memory");
     r->base = (kv_remote){.ops = &REGISTRY_OPS, .report = o->report};
     kv_auto(kv_remote) owned = &r->base;
-    kv_sv host = kv_sv_is(ref->registry, "docker.io") ? KV_SV("registry-1.docker.io")
-                                                      : ref->registry;
+    kv_sv host = contact_host(ref->registry);
     kv_sv repo = ref->repository;
     r->origin = text("%s://%.*s", o->plain_http ? "http" : "https", KV_ARG(host));
     r->name = text("%.*s/%.*s", KV_ARG(ref->registry), KV_ARG(repo));
@@ -462,22 +476,43 @@ kv_code kv_registry_open(const kv_reference *ref, const kv_remote_options *o,
     if (!r->origin || !r->name || !r->repository || !r->pull_scope || !r->push_scope ||
         !r->delete_scope)
         return kv_fail(err, KV_E_NOMEM, "out of memory");
-    kv_http_options http = {.plain_http = o->plain_http,
-                            .tls_verify = o->tls_verify,
-                            .tls_certs = o->tls_certs,
-                            .n_tls_certs = o->n_tls_certs,
-                            .client_cert = o->client_cert,
-                            .client_key = o->client_key,
-                            .proxy = o->proxy,
-                            .user_agent = o->user_agent,
-                            .find_login = o->credentials ? find_login : NULL,
-                            .login_ctx = o->credentials,
-                            .report = o->report,
-                            .transport = transport};
+    kv_http_options http = http_options(o, transport);
     KV_TRY(kv_http_new(&http, &r->http, err));
     kv_auto_url_origin origin = {0};
     kv_code rc = kv_url_origin_of(r->origin, &origin, err);
     if (rc != KV_OK) return kv_wrap(err, KV_E_ARG, "registry '%.*s'", KV_ARG(ref->registry));
     *out = KV_TAKE(owned);
     return KV_OK;
+}
+
+/* --- logins --- */
+
+static kv_code given_login(void *ctx, kv_sv host, kv_login *out, kv_error *err)
+{
+    (void)host;
+    const kv_login *login = ctx;
+    out->user = login->user ? strdup(login->user) : NULL;
+    out->secret = strdup(login->secret);
+    out->bearer = login->bearer;
+    if (out->secret && (out->user || !login->user)) return KV_OK;
+    return kv_fail(err, KV_E_NOMEM, "out of memory");
+}
+
+kv_code kv_remote_check_login(kv_sv registry, const kv_login *login,
+                              const kv_remote_options *options, kv_error *err)
+{
+    static const kv_remote_options DEFAULTS = KV_REMOTE_OPTIONS_INIT;
+    kv_login copy = *login; /* borrowed */
+    kv_http_options o = http_options(options ? options : &DEFAULTS, NULL);
+    o.find_login = given_login;
+    o.login_ctx = &copy;
+    kv_auto(kv_http) http = NULL;
+    KV_TRY(kv_http_new(&o, &http, err));
+    kv_sv host = contact_host(registry);
+    kv_auto_str url = text("%s://%.*s/v2/", o.plain_http ? "http" : "https", KV_ARG(host));
+    if (!url) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    kv_http_request req = {.method = "GET", .url = url};
+    kv_auto_http_response resp = {0};
+    KV_TRY(kv_http_send(http, &req, &resp, err));
+    return resp.status == 200 ? KV_OK : kv_http_fail_status(&resp, err);
 }

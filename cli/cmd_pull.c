@@ -1,0 +1,54 @@
+#include "cli/local.h"
+#include "cli/names.h"
+#include "cli/net.h"
+
+typedef struct pull_args {
+    kv_net_args net;
+} pull_args;
+
+static kv_code parse_name(const kv_cli *cli, const char *text, kv_reference *out, kv_error *err)
+{
+    kv_auto_reference plain = {0};
+    KV_TRY(kv_cli_reference(text, &plain, err));
+    if (!kv_reference_is_remote(&plain))
+        return kv_fail(err, KV_E_ARG, "invalid arguments: registry is required when pulling");
+    if (plain.n_extra)
+        return kv_fail(err, KV_E_ARG, "invalid arguments: reference cannot include multiple tags");
+    return kv_cli_reference_or_latest(cli, text, "No tag specified for pull", out, err);
+}
+
+static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
+{
+    const pull_args *a = args;
+    kv_auto_reference ref = {0};
+    KV_TRY(parse_name(cli, operand[0], &ref, err));
+    kv_auto_net net = {0};
+    KV_TRY(kv_net_open(cli, &a->net, &net, err));
+    kv_auto_str full = kv_reference_full(&ref);
+    if (!full) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    kv_cli_say(cli, "Pulling %s", full);
+    kv_auto(kv_store) store = NULL;
+    KV_TRY(kv_cli_store(cli, &store, err));
+    kv_digest digest;
+    KV_TRY(kv_pull(store, &ref, &net.options, &digest, err));
+    kv_cli_end_progress(cli);
+    kv_cli_say(cli, "Pulled %s", kv_digest_str(&digest).s);
+    return KV_OK;
+}
+
+const kv_cmd kv_cmd_pull = {
+    .name = "pull",
+    .operands = "REGISTRY/REPOSITORY[:TAG|@DIGEST]",
+    .summary = "copy a ModelKit from a registry to the local store",
+    .about =
+        "Copies the ModelKit, and those its Kitfile builds on, into the local store under the same\n"
+        "name. Every byte is checked against its digest before anything is listed; a pull that\n"
+        "broke off goes on where it stopped. Without tag and digest, the tag is `latest`.",
+    .examples = "$ pull hub.example.com/team/demo:v1\n"
+                "# From a registry on this machine that speaks plain HTTP\n"
+                "$ pull --plain-http localhost:5000/demo:v1\n",
+    .args_size = sizeof(pull_args),
+    .group = &kv_net_group,
+    .group_off = offsetof(pull_args, net),
+    .run = run,
+};
