@@ -1,0 +1,214 @@
+#include "model/layer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/outfile.h"
+#include "codec/compress.h"
+#include "codec/hasher.h"
+#include "tar/tar_write.h"
+
+enum { PLAIN_BYTES = 256 * 1024, REMARKS_MAX = 1 << 20 };
+
+/* Tar bytes go through add_tar: hashed as they are, then straight into the file, or through a
+ * compressor whose output is hashed a second time. */
+typedef struct packer {
+    kv_layer_job *job;
+    kv_outfile *out;
+    kv_compressor *compressor; /* NULL: the tar is the blob */
+    kv_hasher tar, blob;
+    char *plain; /* what is read when it must be compressed; else files are read into the outfile */
+    kv_buf header;
+    uint64_t total; /* expected bytes of files, for progress; 0: unknown */
+} packer;
+
+static void packer_clear(packer *p)
+{
+    kv_outfile_free(p->out);
+    kv_compressor_free(p->compressor);
+    free(p->plain);
+    kv_buf_clear(&p->header);
+}
+
+static kv_code add_blob(void *ctx, const void *p, size_t n, kv_error *err)
+{
+    packer *k = ctx;
+    kv_hasher_add(&k->blob, p, n);
+    return kv_outfile_add(k->out, p, n, err);
+}
+
+static kv_code add_tar(packer *k, const void *p, size_t n, kv_error *err)
+{
+    kv_hasher_add(&k->tar, p, n);
+    if (k->compressor) return kv_compressor_add(k->compressor, p, n, err);
+    return kv_outfile_add(k->out, p, n, err);
+}
+
+static kv_code check_stop(const packer *k, kv_error *err)
+{
+    KV_TRY(kv_check_cancel(k->job->report, err));
+    if (k->job->stop && atomic_load_explicit(k->job->stop, memory_order_relaxed))
+        return kv_fail(err, KV_E_CANCELLED, "another layer failed");
+    return KV_OK;
+}
+
+static ssize_t read_some(int fd, void *dst, size_t n)
+{
+    for (;;) {
+        ssize_t got = read(fd, dst, n);
+        if (got >= 0 || errno != EINTR) return got;
+    }
+}
+
+/* Reads at most `left` bytes of a file into the stream; *out_n 0 at the file's end. */
+static kv_code copy_piece(packer *k, int fd, uint64_t left, const char *name, size_t *out_n,
+                          kv_error *err)
+{
+    size_t room = PLAIN_BYTES;
+    char *dst = k->compressor ? k->plain : kv_outfile_room(k->out, &room);
+    ssize_t got = read_some(fd, dst, left < room ? (size_t)left : room);
+    if (got < 0) return kv_fail_sys(err, "cannot read '%s'", name);
+    *out_n = (size_t)got;
+    if (k->compressor) return add_tar(k, dst, *out_n, err);
+    kv_hasher_add(&k->tar, dst, *out_n);
+    return kv_outfile_took(k->out, *out_n, err);
+}
+
+static kv_code add_content(packer *k, int fd, uint64_t size, const char *name, kv_error *err)
+{
+    kv_layer_job *job = k->job;
+    for (uint64_t left = size; left;) {
+        size_t n;
+        KV_TRY(check_stop(k, err));
+        KV_TRY(copy_piece(k, fd, left, name, &n, err));
+        if (n == 0) return kv_fail(err, KV_E_IO, "'%s' became shorter while it was packed", name);
+        left -= n;
+        job->n_content += n;
+        /* done == total would end the bar before the layer is finished. */
+        if (job->n_content < k->total)
+            kv_progress(job->report, job->progress_id, KV_SV("Packing"), job->n_content, k->total);
+    }
+    char one;
+    ssize_t more = read_some(fd, &one, 1);
+    if (more < 0) return kv_fail_sys(err, "cannot read '%s'", name);
+    if (more) return kv_fail(err, KV_E_IO, "'%s' became longer while it was packed", name);
+    char zeros[KV_TAR_BLOCK] = {0};
+    return add_tar(k, zeros, kv_tar_padding(size), err);
+}
+
+static kv_code add_header(packer *k, const kv_walk_entry *e, const struct stat *st, kv_error *err)
+{
+    kv_tar_member m = {
+        .path = e->path,
+        .dir = S_ISDIR(st->st_mode),
+        .mode = st->st_mode & 07777,
+        .size = S_ISDIR(st->st_mode) ? 0 : (uint64_t)st->st_size,
+    };
+    kv_buf_truncate(&k->header, 0);
+    kv_tar_header(&m, &k->header);
+    KV_TRY(kv_buf_check(&k->header, err));
+    return add_tar(k, k->header.p, k->header.n, err);
+}
+
+static kv_code add_file(packer *k, const kv_walk_entry *e, kv_error *err)
+{
+    kv_auto_str name = kv_sv_dup(e->path);
+    if (!name) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    kv_auto_fd fd = openat(e->dir_fd, e->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return kv_fail_sys(err, "cannot open '%s'", name);
+    /* Size and mode of what was opened: the name may stand for another file by now. */
+    struct stat st;
+    if (fstat(fd, &st) < 0) return kv_fail_sys(err, "cannot stat '%s'", name);
+    if (!S_ISREG(st.st_mode))
+        return kv_fail(err, KV_E_INVALID, "'%s' is not a regular file any more", name);
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    KV_TRY(add_header(k, e, &st, err));
+    return add_content(k, fd, (uint64_t)st.st_size, name, err);
+}
+
+static kv_code on_entry(void *ctx, const kv_walk_entry *e, kv_error *err)
+{
+    packer *k = ctx;
+    KV_TRY(check_stop(k, err));
+    return S_ISDIR(e->st->st_mode) ? add_header(k, e, e->st, err) : add_file(k, e, err);
+}
+
+static void on_remark(void *ctx, const char *text)
+{
+    packer *k = ctx;
+    kv_buf_adds(&k->job->remarks, text);
+    kv_buf_addc(&k->job->remarks, '\n');
+}
+
+static kv_code count_bytes(void *ctx, const kv_walk_entry *e, kv_error *err)
+{
+    packer *k = ctx;
+    if (S_ISREG(e->st->st_mode)) k->total += (uint64_t)e->st->st_size;
+    return check_stop(k, err);
+}
+
+/* A walk without reading, only for those who look at a progress bar. */
+static kv_code find_total(packer *k, kv_error *err)
+{
+    if (!k->job->report || !k->job->report->progress) return KV_OK;
+    kv_walk w = k->job->walk;
+    w.entry = count_bytes;
+    w.ctx = k;
+    w.remark = NULL;
+    return kv_walk_layer(&w, err);
+}
+
+static kv_code start_compressor(packer *k, kv_error *err)
+{
+    static const kv_codec CODECS[] = {
+        [KV_COMPRESS_GZIP] = KV_CODEC_GZIP,
+        [KV_COMPRESS_GZIP_FASTEST] = KV_CODEC_GZIP_FASTEST,
+        [KV_COMPRESS_ZSTD] = KV_CODEC_ZSTD,
+    };
+    if (k->job->compression == KV_COMPRESS_NONE) return KV_OK;
+    k->compressor = kv_compressor_new(CODECS[k->job->compression], add_blob, k);
+    k->plain = malloc(PLAIN_BYTES);
+    return k->compressor && k->plain ? KV_OK : kv_fail(err, KV_E_NOMEM, "out of memory");
+}
+
+static kv_code finish(packer *k, kv_error *err)
+{
+    kv_layer_job *job = k->job;
+    char zeros[KV_TAR_END_BYTES] = {0};
+    KV_TRY(add_tar(k, zeros, sizeof(zeros), err));
+    kv_hasher_end(&k->tar, &job->diff_id);
+    job->digest = job->diff_id;
+    if (k->compressor) {
+        KV_TRY(kv_compressor_end(k->compressor, err));
+        kv_hasher_end(&k->blob, &job->digest);
+    }
+    KV_TRY(kv_outfile_end(k->out, err));
+    job->size = kv_outfile_size(k->out);
+    return KV_OK;
+}
+
+kv_code kv_layer_pack(kv_layer_job *job, kv_error *err)
+{
+    job->temp = KV_STORE_TEMP_NONE;
+    job->remarks = KV_BUF(REMARKS_MAX);
+    KV_CLEANUP(packer_clear) packer k = {.job = job, .header = KV_BUF(1u << 20)};
+    kv_hasher_init(&k.tar, KV_SHA256);
+    kv_hasher_init(&k.blob, KV_SHA256);
+    KV_TRY(find_total(&k, err));
+    KV_TRY(kv_store_temp_make(job->store, "cache/pack", "layer", &job->temp, err));
+    k.out = kv_outfile_new(job->temp.fd, job->temp.path);
+    if (!k.out) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    KV_TRY(start_compressor(&k, err));
+
+    job->walk.entry = on_entry;
+    job->walk.remark = on_remark;
+    job->walk.ctx = &k;
+    KV_TRY(kv_walk_layer(&job->walk, err));
+    KV_TRY(finish(&k, err));
+    if (k.total) kv_progress(job->report, job->progress_id, KV_SV("Packing"), k.total, k.total);
+    return KV_OK;
+}

@@ -1,0 +1,29 @@
+#pragma once
+/* One layer: its files as a tar, hashed and compressed on the way into a temporary blob. */
+#include "kitvault/model.h"
+#include "model/walk.h"
+#include "store/layout.h"
+
+typedef struct kv_layer_job {
+    kv_store *store;
+    kv_walk walk; /* context, path and patterns; the functions are set here */
+    kv_compression compression;
+    const kv_report *report; /* progress and cancel; lines go to remarks */
+    uint64_t progress_id;
+    const atomic_bool *stop; /* another layer failed */
+
+    /* results */
+    kv_store_temp temp; /* the blob, not durable yet */
+    kv_digest digest, diff_id;
+    uint64_t size;      /* of the blob */
+    uint64_t n_content; /* bytes of files in it */
+    kv_buf remarks;     /* warnings, one a line */
+} kv_layer_job;
+
+/**
+ * Packs the layer into a temporary file of cache/pack. Bytes and digests are those of kit for
+ * compression none. A file that changes while it is read is an error.
+ * Ownership: the caller drops temp and clears remarks, also after an error.
+ * Memory: some MiB. Threads: different jobs at once. Source: kit-compat 2.2, 2.3.
+ */
+KV_MUST_CHECK kv_code kv_layer_pack(kv_layer_job *job, kv_error *err);
