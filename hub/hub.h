@@ -24,6 +24,7 @@ struct kv_db;
 struct kv_blobs;
 struct kv_audit;
 struct kv_registry;
+struct kv_chores;
 
 typedef struct kv_hub {
     const struct kv_config *config;
@@ -32,6 +33,7 @@ typedef struct kv_hub {
     struct kv_db *db;
     struct kv_audit *audit;
     struct kv_registry *registry;
+    struct kv_chores *chores; /* what is done from time to time */
     int lock_fd; /* held as long as this hub runs on its data directory */
 } kv_hub;
 
