@@ -34,7 +34,7 @@ typedef struct kv_hub {
     struct kv_audit *audit;
     struct kv_registry *registry;
     struct kv_chores *chores; /* what is done from time to time */
-    int lock_fd; /* held as long as this hub runs on its data directory */
+    int lock_fd;              /* held as long as this hub runs on its data directory */
 } kv_hub;
 
 /** Opens database, blobs and services below config->data. On failure nothing is left open.
