@@ -467,6 +467,96 @@ static void sweeps_only_what_is_ours(void **state)
     assert_false(tmpdir_has(*state, "storage/x-index.json.tmp-0123"));
 }
 
+/* --- stores of old kits --- */
+
+static void put_old_blob(const char *home, const char *layout, kv_sv bytes, kv_digest *out)
+{
+    char name[300];
+    *out = kv_digest_of(KV_SHA256, bytes);
+    snprintf(name, sizeof(name), "storage/%s/blobs/sha256/%s", layout, kv_digest_str(out).s + 7);
+    tmpdir_write(home, name, bytes, 0644);
+}
+
+/* An OCI layout with one kit, tagged when tag is not NULL. */
+static void put_old_layout(const char *home, const char *layout, const char *layer, const char *tag)
+{
+    kv_descriptor c = {.media_type = KV_SV(KV_MT_KIT_CONFIG), .size = 2};
+    kv_descriptor l = {.media_type = KV_SV("application/vnd.kitops.modelkit.model.v1.tar"),
+                       .size = strlen(layer)};
+    put_old_blob(home, layout, KV_SV("{}"), &c.digest);
+    put_old_blob(home, layout, kv_sv_of(layer), &l.digest);
+    kv_manifest_parts parts = KV_MANIFEST_PARTS_INIT;
+    parts.config = c;
+    parts.layers = &l;
+    parts.n_layers = 1;
+    kv_auto_str text = NULL;
+    size_t n;
+    kv_digest d;
+    assert_int_equal(kv_manifest_format(&parts, &text, &n, NULL), KV_OK);
+    put_old_blob(home, layout, (kv_sv){text, n}, &d);
+
+    kv_auto_buf index = KV_BUF(10000);
+    kv_buf_addf(&index,
+                "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"%s\",\"digest\":\"%s\","
+                "\"size\":%zu",
+                KV_MT_IMAGE_MANIFEST, kv_digest_str(&d).s, n);
+    if (tag)
+        kv_buf_addf(&index, ",\"annotations\":{\"org.opencontainers.image.ref.name\":\"%s\"}", tag);
+    kv_buf_adds(&index, "}]}");
+    char name[300];
+    snprintf(name, sizeof(name), "storage/%s/index.json", layout);
+    tmpdir_write(home, name, kv_buf_sv(&index), 0644);
+    snprintf(name, sizeof(name), "storage/%s/oci-layout", layout);
+    tmpdir_write(home, name, KV_SV("{}"), 0644);
+}
+
+static void count_line(void *ctx, kv_level level, kv_sv text)
+{
+    (void)level;
+    if (kv_sv_is(text, "Migrating local storage to new format")) ++*(int *)ctx;
+}
+
+static void migrate_once(kv_store *s)
+{
+    kv_error err = {0};
+    if (kv_store_migrate(s, NULL, &err) != KV_OK) _exit(1);
+}
+
+static void migrates_old_stores(void **state)
+{
+    kv_auto(kv_store) s = open_store(state);
+    int lines = 0;
+    kv_report report = {.line = count_line, .ctx = &lines};
+    assert_int_equal(kv_store_migrate(s, &report, NULL), KV_OK); /* no store at all */
+    put_old_layout(*state, "localhost/a", "one", "v1");
+    put_old_layout(*state, "localhost/a/b", "two", NULL);
+    put_old_layout(*state, "example.com:5000/c", "one", "latest");
+    assert_int_equal(lines, 0);
+    in_child(state, "migrate.after-copy", migrate_once, KV_CRASH_STATUS);
+    assert_int_equal(kv_store_migrate(s, &report, NULL), KV_OK);
+    assert_int_equal(lines, 1);
+    assert_list(s, "localhost/a:v1 localhost/a/b example.com:5000/c:latest");
+    assert_false(tmpdir_has(*state, "storage/localhost"));
+    assert_false(tmpdir_has(*state, "storage/example.com:5000"));
+    assert_int_equal(kv_store_migrate(s, &report, NULL), KV_OK);
+    assert_int_equal(lines, 1);
+}
+
+static void keeps_damaged_old_stores(void **state)
+{
+    kv_auto(kv_store) s = open_store(state);
+    put_old_layout(*state, "localhost/a", "one", "v1");
+    kv_digest d = kv_digest_of(KV_SHA256, KV_SV("one"));
+    char name[300];
+    snprintf(name, sizeof(name), "storage/localhost/a/blobs/sha256/%s", kv_digest_str(&d).s + 7);
+    tmpdir_write(*state, name, KV_SV("ONE"), 0644);
+    kv_error err = {0};
+    assert_int_equal(kv_store_migrate(s, NULL, &err), KV_E_DIGEST);
+    assert_non_null(strstr(err.msg, "storage/localhost/a/blobs"));
+    assert_true(tmpdir_has(*state, "storage/localhost/a/index.json"));
+    assert_list(s, "");
+}
+
 /* Eight processes tag at once; with a lock none loses the others' tags. */
 static void many_writers(void **state)
 {
@@ -512,4 +602,4 @@ KV_TEST_MAIN(ROW(empty_home), ROW(layout_is_kits), ROW(tags_and_resolve), ROW(li
              ROW(ingest_resumes), ROW(ingest_refuses), ROW(ingest_of_damaged_partial),
              ROW(ingest_twice_at_once), ROW(ingest_of_sha512), ROW(crash_while_adding),
              ROW(crash_while_removing), ROW(crash_while_ingesting), ROW(sweeps_only_what_is_ours),
-             ROW(many_writers))
+             ROW(migrates_old_stores), ROW(keeps_damaged_old_stores), ROW(many_writers))
