@@ -181,6 +181,7 @@ static kv_code run(host *h, kv_error *err)
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before there are threads: they inherit it */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that would get too large is a failed write, not our end */
     KV_TRY(open_host(h, err));
     kv_auto_str path = kv_path_join(h->config.data, "listen");
     if (!path) return kv_fail(err, KV_E_NOMEM, "out of memory");
