@@ -94,6 +94,16 @@ static void add_string(kv_buf *b, kv_sv s, kv_jprofile profile)
 {
     kv_buf_addc(b, '"');
     for (size_t i = 0; i < s.n;) {
+        /* Most text has nothing to escape: whole runs are copied at once. */
+        size_t run = i;
+        while (run < s.n && (unsigned char)s.p[run] < 0x80 &&
+               plain((unsigned char)s.p[run], profile))
+            run++;
+        if (run > i) {
+            kv_buf_add(b, kv_sv_sub(s, i, run));
+            i = run;
+            continue;
+        }
         unsigned char c = (unsigned char)s.p[i];
         size_t n = c < 0x80 ? 1 : kv_utf8_next(kv_sv_from(s, i));
         kv_sv one = kv_sv_sub(s, i, i + n);
@@ -141,8 +151,11 @@ void kv_jout_i64(kv_jout *j, int64_t v)
 
 void kv_jout_u64(kv_jout *j, uint64_t v)
 {
+    char digits[20], *at = digits + sizeof(digits);
+    do *--at = (char)('0' + v % 10);
+    while (v /= 10);
     before(j);
-    kv_buf_addf(j->buf, "%llu", (unsigned long long)v);
+    kv_buf_add(j->buf, (kv_sv){at, (size_t)(digits + sizeof(digits) - at)});
 }
 
 void kv_jout_double(kv_jout *j, double v)
