@@ -1,6 +1,6 @@
 #pragma once
 /* The hub's log: one JSON object per line on stderr. Secrets have no place in it; neither have
- * query strings nor headers. Threads: shared; a line is one write. */
+ * query strings nor headers. Threads: shared; lines do not mix. */
 #include "base/str.h"
 #include "kitvault/report.h"
 #include "json/json.h"
@@ -16,10 +16,16 @@ void kv_log(kv_level level, const char *fmt, ...) KV_PRINTF(2, 3);
 /** The same with "request", the id that also stands in the answer. */
 void kv_log_request(kv_level level, const char *request_id, const char *fmt, ...) KV_PRINTF(3, 4);
 
-/** A line with more members: begin, add with kv_jout_k...(&line.json, ...), end. */
+/**
+ * A line with more members: begin, add with kv_jout_k...(&line.json, ...), end. Holds the log's
+ * lock in between: add members and nothing else. A level below the lowest is the caller's to check.
+ */
 typedef struct kv_log_line {
-    kv_buf buf;
     kv_jout json;
+    size_t start;
+    kv_level level;
 } kv_log_line;
 void kv_log_begin(kv_log_line *line, kv_level level, const char *msg);
 void kv_log_end(kv_log_line *line);
+/** Lines that come thick are written together; this writes what waits. Call ten times a second. */
+void kv_log_flush(void);

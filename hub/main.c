@@ -163,12 +163,13 @@ static void reload(host *h)
 /* Returns when the hub shall stop. */
 static void watch(host *h, const sigset_t *signals)
 {
-    static const struct timespec TICK = {.tv_nsec = 500000000};
+    static const struct timespec TICK = {.tv_nsec = 100000000};
     for (;;) {
         int sig = sigtimedwait(signals, NULL, &TICK);
         if (sig == SIGTERM || sig == SIGINT) return;
         if (sig == SIGHUP) reload(h);
         kv_server_tick(h->server);
+        kv_log_flush();
     }
 }
 
@@ -191,7 +192,7 @@ static kv_code run(host *h, kv_error *err)
     kv_log(KV_INFO, "stopping");
     unlink(path);
     if (!kv_server_stop(h->server, (unsigned)h->config.stop_grace_s * 1000)) {
-        kv_log(KV_ERROR, "a request does not end; leaving without it");
+        kv_log(KV_ERROR, "a request does not end; leaving without it"); /* errors are flushed */
         _exit(EXIT_FAILURE);
     }
     kv_log(KV_INFO, "stopped");
@@ -209,6 +210,7 @@ static kv_code serve(int argc, char **argv, kv_error *err)
     kv_server_free(h.server);
     kv_metrics_free(h.hub.metrics);
     kv_config_clear(&h.config);
+    kv_log_flush();
     return rc;
 }
 
