@@ -52,7 +52,8 @@ static kv_code send_continue(kv_request *req, kv_error *err)
     if (!req->expect) return KV_OK;
     req->expect = false;
     if (req->in.pos < req->in.n) return KV_OK; /* it did not wait */
-    kv_code rc = kv_conn_send(req->conn, &req->rate_out, LINE, sizeof(LINE) - 1, false, err);
+    kv_code rc = req->conn->wire->send(req->conn, &req->rate_out, LINE, sizeof(LINE) - 1, false,
+                                       err);
     return rc == KV_OK ? rc : broken(req, rc);
 }
 
@@ -67,7 +68,7 @@ static kv_code fill(kv_request *req, size_t at_most, kv_error *err)
     while (w->n < room) {
         size_t got;
         bool end;
-        kv_code rc = kv_conn_recv(req->conn, w->p + w->n, room - w->n, &got, &end, err);
+        kv_code rc = req->conn->wire->recv(req->conn, w->p + w->n, room - w->n, &got, &end, err);
         if (rc != KV_OK || end) {
             if (w->n) return KV_OK; /* deliver this; the next call meets the end again */
             if (end) rc = kv_fail(err, KV_E_NETWORK, "the peer closed inside the request body");
@@ -77,7 +78,7 @@ static kv_code fill(kv_request *req, size_t at_most, kv_error *err)
         req->rate_in.bytes += got;
         if (got) continue;
         if (w->n) return KV_OK;
-        rc = kv_conn_wait_in(req->conn, &req->rate_in, err);
+        rc = req->conn->wire->wait(req->conn, &req->rate_in, err);
         if (rc != KV_OK) return broken(req, rc);
     }
     return KV_OK;

@@ -26,10 +26,34 @@ enum {
 enum place { AT_WORK, AT_IDLE, AT_HEAD, AT_LINGER, N_PLACES };
 
 typedef struct kv_conn kv_conn;
+
+/* --- io.c, tls.c: bytes in and out of a connection. Tests have a wire of their own. --- */
+
+typedef struct rate { /* of one direction: bytes moved in the running window of waiting time */
+    uint64_t waited_us, bytes;
+} rate;
+
+typedef struct kv_wire {
+    /* Whatever is there, without waiting. *out_n 0: nothing yet; *out_end: and never again. */
+    kv_code (*recv)(kv_conn *c, void *p, size_t n, size_t *out_n, bool *out_end, kv_error *err);
+    /* Until there is something to read. KV_E_TIMEOUT when the peer is too slow. */
+    kv_code (*wait)(kv_conn *c, rate *r, kv_error *err);
+    /* All of it, waiting as needed. more: further bytes follow at once, so send no short packet. */
+    kv_code (*send)(kv_conn *c, rate *r, const void *p, size_t n, bool more, kv_error *err);
+    /* May be NULL: then the file is read and sent. */
+    kv_code (*sendfile)(kv_conn *c, rate *r, int fd, uint64_t off, uint64_t n, kv_error *err);
+} kv_wire;
+extern const kv_wire KV_WIRE_PLAIN, KV_WIRE_TLS;
+/** poll() for `events`, within what the minimum rate allows. */
+kv_code kv_conn_poll(kv_conn *c, rate *r, short events, kv_error *err);
+
+/* --- what they share --- */
+
 struct kv_conn {
     kv_conn *prev, *next; /* in the list of its place; under server.lock */
     kv_server *srv;
-    SSL *ssl;            /* NULL: plain */
+    const kv_wire *wire;
+    SSL *ssl;            /* of KV_WIRE_TLS */
     kv_request *partial; /* a head that is not complete yet, while parked */
     uint64_t since_us;   /* idle: parked at; head: first byte (or accept) at; linger: begun at */
     int fd;
@@ -49,10 +73,6 @@ typedef struct window { /* received bytes: p[pos..n) is not used yet */
     char *p;
     size_t pos, n, cap;
 } window;
-
-typedef struct rate { /* of one direction: bytes moved in the running window of waiting time */
-    uint64_t waited_us, bytes;
-} rate;
 
 struct kv_request {
     kv_conn *conn;
@@ -107,20 +127,8 @@ struct kv_request {
     kv_sv log_id;
 };
 
-/* --- io.c: bytes in and out of a connection, plain or TLS --- */
-
-/** Whatever is there, without waiting. *out_n 0: nothing yet (*out_end: and never again). */
-kv_code kv_conn_recv(kv_conn *c, void *p, size_t n, size_t *out_n, bool *out_end, kv_error *err);
-/** Waits until there is something to read, or the peer is too slow. */
-kv_code kv_conn_wait_in(kv_conn *c, rate *r, kv_error *err);
-/** All of it, waiting as needed. more: further bytes follow at once, so do not send a short packet. */
-kv_code kv_conn_send(kv_conn *c, rate *r, const void *p, size_t n, bool more, kv_error *err);
-kv_code kv_conn_sendfile(kv_conn *c, rate *r, int fd, uint64_t off, uint64_t n, kv_error *err);
-/** One step: true when done; *out_failed when it never will be. */
-bool kv_conn_handshake(kv_conn *c, bool *out_failed);
-void kv_conn_hang_up(kv_conn *c); /* close_notify and shutdown(SHUT_WR) */
-
 /* --- request.c --- */
+typedef enum kv_head { KV_HEAD_COMPLETE, KV_HEAD_WAITS, KV_HEAD_ENDED } kv_head;
 kv_request *kv_request_new(kv_server *srv);
 void kv_request_free(kv_request *req); /* NULL is fine */
 /** Ready for another head of the same connection. Keeps the buffers, and bytes that came and were
@@ -128,15 +136,15 @@ void kv_request_free(kv_request *req); /* NULL is fine */
 bool kv_request_next(kv_request *req);
 /** Ready for another connection: nothing of this one is left. */
 void kv_request_clear(kv_request *req);
-/** Room in `in` for more of a head. False: no memory. */
-bool kv_request_reserve(kv_request *req);
+/** Reads without waiting until the head is complete (or refused: req->refuse), or nothing is there
+ * yet, or the connection ended. */
+kv_head kv_request_read(kv_request *req);
+/** Bytes of this head have arrived. */
+bool kv_request_begun(const kv_request *req);
 /** Gives back the unused part of `in`, before the request is parked. */
 void kv_request_shrink(kv_request *req);
-/** Feeds what is in `in`. True when the head is complete or refused (req->refuse). */
-bool kv_request_parse(kv_request *req);
 /** Sends an answer for a head that was refused: req->refuse, req->why. */
 void kv_request_refuse(kv_request *req);
-kv_sv kv_request_sv(const kv_request *req, span s);
 
 /* --- body.c --- */
 int kv_body_on_data(llhttp_t *parser, const char *at, size_t n); /* parser callback */
@@ -160,4 +168,6 @@ typedef struct kv_tls kv_tls;
 kv_code kv_tls_new(const char *cert, const char *key, kv_tls **out, kv_error *err);
 kv_code kv_tls_reload(kv_tls *tls, kv_error *err);
 SSL *kv_tls_accept(kv_tls *tls, int fd); /* NULL: no memory */
+/** One step of the handshake: true when done; *out_failed when it never will be. */
+bool kv_tls_handshake(kv_conn *c, bool *out_failed);
 void kv_tls_free(kv_tls *tls);

@@ -202,7 +202,7 @@ kv_request *kv_request_new(kv_server *srv)
     return req;
 }
 
-bool kv_request_reserve(kv_request *req)
+static bool reserve(kv_request *req)
 {
     window *in = &req->in;
     size_t want = req->head_at + IN_BYTES;
@@ -224,7 +224,7 @@ void kv_request_shrink(kv_request *req)
 
 /* --- checks of a whole head --- */
 
-kv_sv kv_request_sv(const kv_request *req, span s)
+static kv_sv text_of(const kv_request *req, span s)
 {
     return s.n ? kv_sv_trim((kv_sv){req->in.p + s.at, s.n}) : KV_SV("");
 }
@@ -233,8 +233,8 @@ static size_t count(const kv_request *req, kv_sv name, kv_sv *out_first)
 {
     size_t n = 0;
     for (size_t i = 0; i < req->n_headers; i++) {
-        if (!kv_sv_eq_nocase(kv_request_sv(req, req->name[i]), name)) continue;
-        if (n++ == 0) *out_first = kv_request_sv(req, req->value[i]);
+        if (!kv_sv_eq_nocase(text_of(req, req->name[i]), name)) continue;
+        if (n++ == 0) *out_first = text_of(req, req->value[i]);
     }
     return n;
 }
@@ -301,7 +301,7 @@ static bool check_framing(kv_request *req)
 /* Path and query of "/a?b" or "http://host/a?b" (RFC 9112 section 3.2). */
 static bool check_target(kv_request *req)
 {
-    kv_sv t = kv_request_sv(req, req->target);
+    kv_sv t = text_of(req, req->target);
     size_t at = req->target.at;
     bool ok = at >= req->head_at + 2 && req->in.p[at - 2] != ' ' && kv_sv_find(t, '#') == SIZE_MAX;
     if (t.n && t.p[0] != '/' && !kv_sv_is(t, "*")) {
@@ -373,7 +373,8 @@ static void check_head(kv_request *req)
     req->body_done = !req->chunked && !req->length;
 }
 
-bool kv_request_parse(kv_request *req)
+/* Feeds what is in `in`. True when the head is complete or refused. */
+static bool parse(kv_request *req)
 {
     window *in = &req->in;
     llhttp_errno_t e = llhttp_execute(&req->parser, in->p + in->pos, in->n - in->pos);
@@ -394,6 +395,29 @@ bool kv_request_parse(kv_request *req)
     }
     if (!req->refuse) refuse(req, 400, llhttp_get_error_reason(&req->parser));
     return true;
+}
+
+kv_head kv_request_read(kv_request *req)
+{
+    window *in = &req->in;
+    if (in->pos < in->n && parse(req)) return KV_HEAD_COMPLETE;
+    for (;;) {
+        size_t got;
+        bool end, begun = kv_request_begun(req);
+        kv_conn *c = req->conn;
+        if (!reserve(req)) return KV_HEAD_ENDED;
+        if (c->wire->recv(c, in->p + in->n, in->cap - in->n, &got, &end, NULL) != KV_OK || end)
+            return KV_HEAD_ENDED;
+        if (!got) return KV_HEAD_WAITS;
+        if (!begun) req->started_us = kv_mono_us();
+        in->n += got;
+        if (parse(req)) return KV_HEAD_COMPLETE;
+    }
+}
+
+bool kv_request_begun(const kv_request *req)
+{
+    return req->in.n > req->head_at;
 }
 
 /* --- what handlers ask --- */
@@ -455,9 +479,9 @@ static kv_sv join(kv_request *req, kv_sv name)
 {
     kv_auto_buf all = KV_BUF(2u * HEAD_MAX);
     for (size_t i = 0; i < req->n_headers; i++) {
-        if (!kv_sv_eq_nocase(kv_request_sv(req, req->name[i]), name)) continue;
+        if (!kv_sv_eq_nocase(text_of(req, req->name[i]), name)) continue;
         if (all.n) kv_buf_adds(&all, ", ");
-        kv_buf_add(&all, kv_request_sv(req, req->value[i]));
+        kv_buf_add(&all, text_of(req, req->value[i]));
     }
     kv_arena *arena = kv_req_arena(req);
     kv_sv s = arena ? kv_arena_dup(arena, kv_buf_sv(&all)) : KV_SV("");

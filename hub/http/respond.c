@@ -161,7 +161,7 @@ static kv_code make_head(kv_request *req, int status, const char *content_type, 
 static kv_code send_part(kv_request *req, kv_sv part, bool more, kv_error *err)
 {
     if (req->broken) return kv_fail(err, KV_E_NETWORK, "the connection broke");
-    kv_code rc = kv_conn_send(req->conn, &req->rate_out, part.p, part.n, more, err);
+    kv_code rc = req->conn->wire->send(req->conn, &req->rate_out, part.p, part.n, more, err);
     if (rc != KV_OK) req->broken = true;
     return rc;
 }
@@ -269,11 +269,12 @@ static kv_code read_fd(void *ctx, uint64_t off, void *dst, size_t n, kv_error *e
 kv_code kv_respond_file(kv_request *req, int fd, uint64_t off, uint64_t n, kv_error *err)
 {
     if (req->mute || n == 0) return KV_OK;
-    if (req->conn->ssl || req->chunked_out)
+    const kv_wire *wire = req->conn->wire;
+    if (!wire->sendfile || req->chunked_out)
         return kv_respond_reader(req, read_fd, &fd, off, n, err);
     KV_TRY(spend(req, n, err));
     if (req->broken) return kv_fail(err, KV_E_NETWORK, "the connection broke");
-    kv_code rc = kv_conn_sendfile(req->conn, &req->rate_out, fd, off, n, err);
+    kv_code rc = wire->sendfile(req->conn, &req->rate_out, fd, off, n, err);
     if (rc != KV_OK) req->broken = true;
     return rc;
 }

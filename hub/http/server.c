@@ -243,6 +243,7 @@ static void accept_one(kv_server *srv, int fd, const peer_address *address)
     }
     atomic_fetch_add(&srv->accepted, 1);
     c->handshaken = !srv->tls;
+    c->wire = srv->tls ? &KV_WIRE_TLS : &KV_WIRE_PLAIN;
     if (srv->tls && !(c->ssl = kv_tls_accept(srv->tls, fd))) {
         conn_free(c);
         return;
@@ -320,7 +321,8 @@ static void refuse_late(kv_server *srv, kv_request *req)
  * take the answer away from it. */
 static void linger(kv_conn *c)
 {
-    kv_conn_hang_up(c);
+    if (c->ssl) SSL_shutdown(c->ssl);
+    shutdown(c->fd, SHUT_WR);
     park(c, AT_LINGER, kv_mono_us());
 }
 
@@ -339,31 +341,10 @@ static void linger_on(kv_conn *c)
     park(c, AT_LINGER, c->since_us);
 }
 
-enum head { HEAD_COMPLETE, HEAD_WAITS, HEAD_ENDED };
-
-/* Reads until the head is complete or nothing is there. */
-static enum head read_head(kv_conn *c, kv_request *req)
-{
-    if (req->in.pos < req->in.n && kv_request_parse(req)) return HEAD_COMPLETE;
-    for (;;) {
-        size_t got;
-        bool end;
-        window *in = &req->in;
-        if (!kv_request_reserve(req)) return HEAD_ENDED;
-        if (kv_conn_recv(c, in->p + in->n, in->cap - in->n, &got, &end, NULL) != KV_OK)
-            return HEAD_ENDED;
-        if (end) return HEAD_ENDED;
-        if (!got) return HEAD_WAITS;
-        if (in->n == req->head_at) req->started_us = kv_mono_us();
-        in->n += got;
-        if (kv_request_parse(req)) return HEAD_COMPLETE;
-    }
-}
-
 static bool handshake(kv_conn *c)
 {
     bool failed;
-    c->handshaken = kv_conn_handshake(c, &failed);
+    c->handshaken = kv_tls_handshake(c, &failed);
     if (c->handshaken) return true;
     if (failed || atomic_load(&c->expired))
         conn_free(c);
@@ -377,7 +358,7 @@ static bool handshake(kv_conn *c)
 static void park_head(kv_conn *c, kv_request **slot)
 {
     kv_request *req = *slot;
-    if (req->in.n == req->head_at) {
+    if (!kv_request_begun(req)) {
         park(c, AT_IDLE, kv_mono_us());
         return;
     }
@@ -389,7 +370,7 @@ static void park_head(kv_conn *c, kv_request **slot)
 
 static bool too_late(const kv_conn *c, const kv_request *req)
 {
-    if (req->in.n == req->head_at) return false;
+    if (!kv_request_begun(req)) return false;
     uint64_t limit_us = (uint64_t)c->srv->opt.head_timeout_s * 1000000u;
     return atomic_load(&c->expired) || kv_mono_us() - req->started_us > limit_us;
 }
@@ -416,17 +397,17 @@ static void serve_conn(kv_conn *c, kv_request **slot)
     if (!c->handshaken && !handshake(c)) return;
     kv_request *req = take_request(c, slot);
     while (req) {
-        enum head head = read_head(c, req);
-        if (head != HEAD_COMPLETE && too_late(c, req)) {
+        kv_head head = kv_request_read(req);
+        if (head != KV_HEAD_COMPLETE && too_late(c, req)) {
             refuse_late(c->srv, req);
             linger(c);
             return;
         }
-        if (head == HEAD_WAITS) {
+        if (head == KV_HEAD_WAITS) {
             park_head(c, slot);
             return;
         }
-        if (head == HEAD_ENDED) break;
+        if (head == KV_HEAD_ENDED) break;
         if (!serve(c->srv, req)) {
             if (req->broken) break;
             linger(c);
@@ -435,7 +416,7 @@ static void serve_conn(kv_conn *c, kv_request **slot)
         if (!kv_request_next(req)) break;
         /* A plain connection whose bytes are used up goes back to the poller without another
          * system call; TLS may hold decrypted ones. */
-        if (!c->ssl && req->in.n == req->head_at) {
+        if (!c->ssl && !kv_request_begun(req)) {
             park(c, AT_IDLE, kv_mono_us());
             return;
         }

@@ -1,5 +1,6 @@
 /* TLS: certificate and key, replaced while the server runs. */
 #include <openssl/err.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -105,3 +106,53 @@ void kv_tls_free(kv_tls *tls)
     pthread_mutex_destroy(&tls->lock);
     free(tls);
 }
+
+/* --- the wire --- */
+
+bool kv_tls_handshake(kv_conn *c, bool *out_failed)
+{
+    ERR_clear_error();
+    int n = SSL_accept(c->ssl), why = SSL_get_error(c->ssl, n);
+    *out_failed = n != 1 && why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE;
+    return n == 1;
+}
+
+static kv_code tls_recv(kv_conn *c, void *p, size_t n, size_t *out_n, bool *out_end, kv_error *err)
+{
+    *out_end = false;
+    ERR_clear_error();
+    if (SSL_read_ex(c->ssl, p, n, out_n) == 1) return KV_OK;
+    *out_n = 0;
+    int why = SSL_get_error(c->ssl, 0);
+    *out_end = why == SSL_ERROR_ZERO_RETURN;
+    if (*out_end || why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) return KV_OK;
+    return kv_fail(err, KV_E_NETWORK, "the peer closed the connection");
+}
+
+static kv_code tls_wait(kv_conn *c, rate *r, kv_error *err)
+{
+    return kv_conn_poll(c, r, SSL_want_write(c->ssl) ? POLLOUT : POLLIN, err);
+}
+
+static kv_code tls_send(kv_conn *c, rate *r, const void *p, size_t n, bool more, kv_error *err)
+{
+    (void)more; /* every write is a record of its own */
+    const char *at = p;
+    while (n) {
+        size_t put = 0;
+        ERR_clear_error();
+        if (SSL_write_ex(c->ssl, at, n, &put) == 1) {
+            at += put;
+            n -= put;
+            r->bytes += put;
+            continue;
+        }
+        int why = SSL_get_error(c->ssl, 0);
+        if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE)
+            return kv_fail(err, KV_E_NETWORK, "the peer closed the connection");
+        KV_TRY(kv_conn_poll(c, r, why == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, err));
+    }
+    return KV_OK;
+}
+
+const kv_wire KV_WIRE_TLS = {.recv = tls_recv, .wait = tls_wait, .send = tls_send};
