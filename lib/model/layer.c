@@ -51,7 +51,7 @@ static kv_code add_tar(packer *k, const void *p, size_t n, kv_error *err)
 static kv_code check_stop(const packer *k, kv_error *err)
 {
     KV_TRY(kv_check_cancel(k->job->report, err));
-    if (k->job->stop && atomic_load_explicit(k->job->stop, memory_order_relaxed))
+    if (atomic_load_explicit(k->job->failed, memory_order_relaxed) < k->job->index)
         return kv_fail(err, KV_E_CANCELLED, "another layer failed");
     return KV_OK;
 }
@@ -90,7 +90,7 @@ static kv_code add_content(packer *k, int fd, uint64_t size, const char *name, k
         job->n_content += n;
         /* done == total would end the bar before the layer is finished. */
         if (job->n_content < k->total)
-            kv_progress(job->report, job->progress_id, KV_SV("Packing"), job->n_content, k->total);
+            kv_progress(job->report, job->index, KV_SV("Packing"), job->n_content, k->total);
     }
     char one;
     ssize_t more = read_some(fd, &one, 1);
@@ -209,6 +209,6 @@ kv_code kv_layer_pack(kv_layer_job *job, kv_error *err)
     job->walk.ctx = &k;
     KV_TRY(kv_walk_layer(&job->walk, err));
     KV_TRY(finish(&k, err));
-    if (k.total) kv_progress(job->report, job->progress_id, KV_SV("Packing"), k.total, k.total);
+    if (k.total) kv_progress(job->report, job->index, KV_SV("Packing"), k.total, k.total);
     return KV_OK;
 }

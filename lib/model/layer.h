@@ -8,9 +8,9 @@ typedef struct kv_layer_job {
     kv_store *store;
     kv_walk walk; /* context, path and patterns; the functions are set here */
     kv_compression compression;
-    const kv_report *report; /* progress and cancel; lines go to remarks */
-    uint64_t progress_id;
-    const atomic_bool *stop; /* another layer failed */
+    const kv_report *report;     /* progress and cancel; lines go to remarks */
+    size_t index;                /* of the layer; names it in progress */
+    const atomic_size_t *failed; /* a layer before this one failed: stop */
 
     /* results */
     kv_store_temp temp; /* the blob, not durable yet */

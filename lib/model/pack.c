@@ -70,7 +70,7 @@ typedef struct pack {
     size_t next;            /* the first layer nobody has begun */
     size_t taken;           /* layers the calling thread is through with */
     unsigned n_threads;
-    atomic_bool stop;
+    atomic_size_t failed; /* first layer that failed: those behind it are in vain */
 } pack;
 
 static const char *kind_of(const layer *l)
@@ -169,7 +169,7 @@ static kv_code look_at_path(const pack *p, layer *l, kv_error *err)
 
 /* --- workers --- */
 
-static kv_code pack_layer(pack *p, layer *l, uint64_t id, kv_error *err)
+static kv_code pack_layer(pack *p, layer *l, kv_error *err)
 {
     KV_TRY(kv_check_cancel(p->opts->report, err));
     KV_TRY(look_at_path(p, l, err));
@@ -179,8 +179,8 @@ static kv_code pack_layer(pack *p, layer *l, uint64_t id, kv_error *err)
     l->job.walk.ignore = p->ignore;
     l->job.compression = p->opts->compression;
     l->job.report = p->opts->report;
-    l->job.progress_id = id;
-    l->job.stop = &p->stop;
+    l->job.index = (size_t)(l - p->layers);
+    l->job.failed = &p->failed;
     return kv_layer_pack(&l->job, err);
 }
 
@@ -190,7 +190,8 @@ static void finish_layer(pack *p, layer *l, kv_code code, kv_error *err)
     l->code = code;
     l->err = err;
     l->done = true;
-    if (code != KV_OK) atomic_store(&p->stop, true);
+    size_t i = (size_t)(l - p->layers);
+    if (code != KV_OK && i < atomic_load(&p->failed)) atomic_store(&p->failed, i);
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
 }
@@ -201,10 +202,10 @@ static layer *begin_layer(pack *p)
 {
     layer *l = NULL;
     pthread_mutex_lock(&p->lock);
-    while (p->next < p->n_layers && !atomic_load(&p->stop) &&
+    while (p->next < p->n_layers && p->next < atomic_load(&p->failed) &&
            p->next >= p->taken + 2u * p->n_threads)
         pthread_cond_wait(&p->changed, &p->lock);
-    if (p->next < p->n_layers && !atomic_load(&p->stop)) l = &p->layers[p->next++];
+    if (p->next < p->n_layers && p->next < atomic_load(&p->failed)) l = &p->layers[p->next++];
     pthread_mutex_unlock(&p->lock);
     return l;
 }
@@ -214,7 +215,7 @@ static void *worker(void *arg)
     pack *p = arg;
     for (layer *l; (l = begin_layer(p));) {
         kv_error *err = calloc(1, sizeof(*err)); /* NULL is a caller that wants no text */
-        kv_code rc = pack_layer(p, l, (uint64_t)(l - p->layers), err);
+        kv_code rc = pack_layer(p, l, err);
         if (rc == KV_OK) {
             free(err);
             err = NULL;
@@ -224,12 +225,11 @@ static void *worker(void *arg)
     return NULL;
 }
 
-static void wait_for(pack *p, layer *l)
+/* Every layer up to the first that fails is begun and ends. */
+static void wait_for(pack *p, const layer *l)
 {
     pthread_mutex_lock(&p->lock);
-    /* A layer nobody has begun stays so once work stops. */
-    while (!l->done && !(atomic_load(&p->stop) && (size_t)(l - p->layers) >= p->next))
-        pthread_cond_wait(&p->changed, &p->lock);
+    while (!l->done) pthread_cond_wait(&p->changed, &p->lock);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -253,7 +253,6 @@ static void say_remarks(const pack *p, const layer *l)
 static kv_code take_layer(pack *p, layer *l, kv_error *err)
 {
     wait_for(p, l);
-    if (!l->done) return kv_fail(err, KV_E_CANCELLED, "interrupted");
     if (l->code != KV_OK) {
         if (err && l->err) *err = *l->err;
         if (l->code == KV_E_CANCELLED) return l->code;
@@ -300,8 +299,8 @@ static kv_code pack_layers(pack *p, kv_error *err)
     if (n == 0 && want) return kv_fail(err, KV_E_NOMEM, "cannot start a thread");
 
     kv_code rc = take_layers(p, err);
-    atomic_store(&p->stop, true);
     pthread_mutex_lock(&p->lock);
+    if (rc != KV_OK) atomic_store(&p->failed, 0);
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
     for (unsigned i = 0; i < n; i++) pthread_join(threads[i], NULL);
@@ -450,6 +449,7 @@ kv_code kv_pack(kv_store *s, const kv_pack_options *opts, kv_digest *out, kv_err
                                           .repository = KV_SV_INIT(KV_REPOSITORY_NONE)};
     KV_CLEANUP(pack_clear)
     pack p = {.store = s, .opts = opts, .tag = opts->tag ? opts->tag : &UNTAGGED, .context_fd = -1};
+    atomic_init(&p.failed, SIZE_MAX);
     pthread_mutex_init(&p.lock, NULL);
     pthread_cond_init(&p.changed, NULL);
     KV_TRY(check_arguments(&p, err));

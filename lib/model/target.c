@@ -101,7 +101,6 @@ static kv_code make_staging_once(kv_target *t, kv_error *err)
 static kv_code make_staging(kv_target *t, kv_error *err)
 {
     if (t->staging >= 0) return KV_OK;
-    sweep(t);
     kv_code rc = KV_E_BUSY; /* another unpack's sweep may come between making and locking */
     for (int tries = 0; rc == KV_E_BUSY && tries < 5; tries++) rc = make_staging_once(t, err);
     return rc;
@@ -166,6 +165,7 @@ kv_code kv_target_open(const char *dir, const kv_target_options *opts, kv_target
     KV_TRY(kv_mkdirs(dir, PARENT_MODE, err));
     t->root = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (t->root < 0) return kv_fail_sys(err, "cannot open directory '%s'", dir);
+    sweep(t);
     *out = KV_TAKE(t);
     return KV_OK;
 }
