@@ -22,15 +22,15 @@ enum {
 static const char ACCEPT_MANIFEST[] = "Accept: " KV_MT_IMAGE_MANIFEST ", " KV_MT_IMAGE_INDEX
                                       ", " KV_MT_DOCKER_MANIFEST ", " KV_MT_DOCKER_LIST ", */*";
 
-static kv_registry *of(kv_remote *r)
+static kv_oci_remote *of(kv_remote *r)
 {
-    return (kv_registry *)(void *)r;
+    return (kv_oci_remote *)(void *)r;
 }
 
 /* --- requests --- */
 
 /* "ORIGIN/v2/REPOSITORY/KIND/LAST" */
-static kv_code make_url(const kv_registry *r, const char *kind, kv_sv last, kv_buf *out,
+static kv_code make_url(const kv_oci_remote *r, const char *kind, kv_sv last, kv_buf *out,
                         kv_error *err)
 {
     kv_buf_addf(out, "%s/v2/%s/%s", r->origin, r->repository, kind);
@@ -38,15 +38,15 @@ static kv_code make_url(const kv_registry *r, const char *kind, kv_sv last, kv_b
     return kv_buf_check(out, err);
 }
 
-static kv_code not_found(const kv_registry *r, kv_sv last, kv_error *err)
+static kv_code not_found(const kv_oci_remote *r, kv_sv last, kv_error *err)
 {
     bool digest = kv_sv_find(last, ':') != SIZE_MAX;
     return kv_fail(err, KV_E_NOTFOUND, "%s%s%.*s: not found", r->name, digest ? "@" : ":",
                    KV_ARG(last));
 }
 
-kv_code kv_registry_send_at(const kv_registry *r, kv_http_request *req, kv_http_response *resp,
-                            kv_error *err)
+kv_code kv_oci_send_at(const kv_oci_remote *r, kv_http_request *req, kv_http_response *resp,
+                       kv_error *err)
 {
     kv_auto_url_origin ours = {0};
     kv_auto_url_origin there = {0};
@@ -59,7 +59,7 @@ kv_code kv_registry_send_at(const kv_registry *r, kv_http_request *req, kv_http_
     return kv_http_send(r->http, req, resp, err);
 }
 
-static kv_code send_to(const kv_registry *r, const char *method, const char *kind, kv_sv last,
+static kv_code send_to(const kv_oci_remote *r, const char *method, const char *kind, kv_sv last,
                        const char *scope, kv_http_response *resp, kv_error *err)
 {
     kv_auto_buf url = KV_BUF(URL_MAX);
@@ -76,7 +76,7 @@ static kv_code send_to(const kv_registry *r, const char *method, const char *kin
 static kv_code get_manifest(kv_remote *base, kv_sv ref, kv_buf *bytes, kv_buf *media_type,
                             kv_error *err)
 {
-    const kv_registry *r = of(base);
+    const kv_oci_remote *r = of(base);
     kv_auto_http_response resp = {.body = KV_BUF(KV_MANIFEST_BYTES_MAX)};
     KV_TRY(send_to(r, "GET", "manifests/", ref, r->pull_scope, &resp, err));
     if (resp.status == 404) return not_found(r, ref, err);
@@ -105,7 +105,7 @@ static kv_code resolve_by_get(kv_remote *base, kv_sv ref, kv_digest *out, kv_err
 
 static kv_code resolve(kv_remote *base, kv_sv ref, kv_digest *out, kv_error *err)
 {
-    const kv_registry *r = of(base);
+    const kv_oci_remote *r = of(base);
     kv_auto_http_response resp = {0};
     KV_TRY(send_to(r, "HEAD", "manifests/", ref, r->pull_scope, &resp, err));
     if (resp.status == 404) return not_found(r, ref, err);
@@ -117,7 +117,7 @@ static kv_code resolve(kv_remote *base, kv_sv ref, kv_digest *out, kv_error *err
 
 static kv_code put_manifest(kv_remote *base, kv_sv ref, const kv_manifest *m, kv_error *err)
 {
-    const kv_registry *r = of(base);
+    const kv_oci_remote *r = of(base);
     kv_auto_buf url = KV_BUF(URL_MAX);
     kv_auto_buf type = KV_BUF(1024);
     KV_TRY(make_url(r, "manifests/", ref, &url, err));
@@ -142,7 +142,7 @@ static kv_code put_manifest(kv_remote *base, kv_sv ref, const kv_manifest *m, kv
 
 static kv_code drop(kv_remote *base, kv_sv ref, kv_error *err)
 {
-    const kv_registry *r = of(base);
+    const kv_oci_remote *r = of(base);
     kv_auto_http_response resp = {0};
     KV_TRY(send_to(r, "DELETE", "manifests/", ref, r->delete_scope, &resp, err));
     if (resp.status >= 200 && resp.status < 300) return KV_OK;
@@ -159,7 +159,7 @@ static kv_code drop(kv_remote *base, kv_sv ref, kv_error *err)
 
 static kv_code stat_blob(kv_remote *base, const kv_digest *d, uint64_t *out_size, kv_error *err)
 {
-    const kv_registry *r = of(base);
+    const kv_oci_remote *r = of(base);
     kv_auto_http_response resp = {0};
     kv_digest_text text = kv_digest_str(d);
     /* Asked for by a push alone: one token for the whole of it. */
@@ -173,7 +173,7 @@ static kv_code stat_blob(kv_remote *base, const kv_digest *d, uint64_t *out_size
 
 typedef struct blob_reader {
     kv_remote_reader base;
-    const kv_registry *r;
+    const kv_oci_remote *r;
     kv_digest digest;
     uint64_t size, at; /* at: bytes handed out, plus where reading began */
     kv_http_response resp;
@@ -302,7 +302,7 @@ static kv_code open_blob(kv_remote *base, const kv_digest *d, uint64_t size, uin
 static kv_code put_blob(kv_remote *base, const kv_digest *d, const kv_http_source *source,
                         const char *mount_from, kv_error *err)
 {
-    return kv_registry_upload(of(base), d, source, mount_from, err);
+    return kv_oci_upload(of(base), d, source, mount_from, err);
 }
 
 /* --- tags --- */
@@ -336,7 +336,7 @@ static kv_sv last_name(const kv_buf *names)
  * behind its last tag. One that ignores `last` would answer the same for ever, so a page whose last
  * tag is that of the page before it is the end.
  */
-static kv_code next_page(const kv_registry *r, const kv_http_response *resp, const kv_buf *names,
+static kv_code next_page(const kv_oci_remote *r, const kv_http_response *resp, const kv_buf *names,
                          size_t n, const char *at, char **out, kv_error *err)
 {
     kv_sv link = {0}, value;
@@ -363,13 +363,13 @@ static kv_code next_page(const kv_registry *r, const kv_http_response *resp, con
 
 static kv_code list_tags(kv_remote *base, const char *at, kv_remote_page *out, kv_error *err)
 {
-    const kv_registry *r = of(base);
+    const kv_oci_remote *r = of(base);
     kv_auto_buf url = KV_BUF(URL_MAX);
     kv_buf_addf(&url, "%s/v2/%s/tags/list?n=%d", r->origin, r->repository, TAGS_PAGE);
     KV_TRY(kv_buf_check(&url, err));
     kv_http_request req = {.method = "GET", .url = at ? at : url.p, .scope = r->pull_scope};
     kv_auto_http_response resp = {.body = KV_BUF(TAGS_BODY_MAX)};
-    KV_TRY(kv_registry_send_at(r, &req, &resp, err));
+    KV_TRY(kv_oci_send_at(r, &req, &resp, err));
     if (resp.status == 404) return kv_fail(err, KV_E_NOTFOUND, "%s: not found", r->name);
     if (resp.status != 200) return kv_http_fail_status(&resp, err);
     size_t n;
@@ -381,7 +381,7 @@ static kv_code list_tags(kv_remote *base, const char *at, kv_remote_page *out, k
 
 static void registry_free(kv_remote *base)
 {
-    kv_registry *r = of(base);
+    kv_oci_remote *r = of(base);
     kv_http_free(r->http);
     free(r->origin);
     free(r->name);
@@ -457,10 +457,10 @@ static kv_http_options http_options(const kv_remote_options *o, kv_http_transpor
                              .transport = transport};
 }
 
-kv_code kv_registry_open(const kv_reference *ref, const kv_remote_options *o,
-                         kv_http_transport *transport, kv_remote **out, kv_error *err)
+kv_code kv_remote_open_oci(const kv_reference *ref, const kv_remote_options *o,
+                           kv_http_transport *transport, kv_remote **out, kv_error *err)
 {
-    kv_registry *r = calloc(1, sizeof(*r));
+    kv_oci_remote *r = calloc(1, sizeof(*r));
     if (!r) return kv_fail(err, KV_E_NOMEM, "out of memory");
     r->base = (kv_remote){.ops = &REGISTRY_OPS, .report = o->report};
     kv_auto(kv_remote) owned = &r->base;

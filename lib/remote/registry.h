@@ -2,7 +2,7 @@
 /* The OCI registry's own parts: how its requests are made, and its uploads. */
 #include "remote/remote.h"
 
-typedef struct kv_registry {
+typedef struct kv_oci_remote {
     kv_remote base;
     kv_http *http;
     char *origin;     /* "https://host:port" without a slash at the end */
@@ -10,15 +10,15 @@ typedef struct kv_registry {
     char *repository; /* checked: safe in a path */
     char *pull_scope, *push_scope, *delete_scope;
     bool single_put; /* a host whose uploads cannot be continued */
-} kv_registry;
+} kv_oci_remote;
 
 /** Sends to a place that the registry named (Location, Link). One on another origin gets no
  * credentials. Errors: KV_E_PROTOCOL (plain HTTP named by a registry asked over TLS). */
-KV_MUST_CHECK kv_code kv_registry_send_at(const kv_registry *r, kv_http_request *req,
-                                          kv_http_response *resp, kv_error *err);
+KV_MUST_CHECK kv_code kv_oci_send_at(const kv_oci_remote *r, kv_http_request *req,
+                                     kv_http_response *resp, kv_error *err);
 
 /** A blob's way in; as put_blob of the vtable. Source: OCI distribution-spec 1.1, "Push";
  * oci-registry.md 7.1. */
-KV_MUST_CHECK kv_code kv_registry_upload(kv_registry *r, const kv_digest *d,
-                                         const kv_http_source *source, const char *mount_from,
-                                         kv_error *err);
+KV_MUST_CHECK kv_code kv_oci_upload(kv_oci_remote *r, const kv_digest *d,
+                                    const kv_http_source *source, const char *mount_from,
+                                    kv_error *err);

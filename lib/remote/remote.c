@@ -9,7 +9,7 @@ kv_code kv_remote_open(const kv_reference *ref, const kv_remote_options *options
                        kv_error *err)
 {
     static const kv_remote_options DEFAULTS = KV_REMOTE_OPTIONS_INIT;
-    return kv_registry_open(ref, options ? options : &DEFAULTS, NULL, out, err);
+    return kv_remote_open_oci(ref, options ? options : &DEFAULTS, NULL, out, err);
 }
 
 void kv_remote_close(kv_remote *r)

@@ -55,9 +55,9 @@ static inline void kv_remote_reader_close(kv_remote_reader *r)
 KV_DEFINE_AUTO(kv_remote_reader, kv_remote_reader_close)
 
 /** The OCI registry. As kv_remote_open. */
-KV_MUST_CHECK kv_code kv_registry_open(const kv_reference *ref, const kv_remote_options *options,
-                                       kv_http_transport *transport, kv_remote **out,
-                                       kv_error *err);
+KV_MUST_CHECK kv_code kv_remote_open_oci(const kv_reference *ref, const kv_remote_options *options,
+                                         kv_http_transport *transport, kv_remote **out,
+                                         kv_error *err);
 /** True when ref is a digest, which it then is in *out. A text with ':' that is none is an error:
  * KV_E_ARG. */
 KV_MUST_CHECK kv_code kv_remote_ref_parse(kv_sv ref, bool *out_is_digest, kv_digest *out,

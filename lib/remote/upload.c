@@ -25,7 +25,7 @@ static const uint64_t CHUNK_FIRST = 64u << 20;
 static const uint64_t CHUNK_LEAST = 1u << 20;
 
 typedef struct upload {
-    kv_registry *r;
+    kv_oci_remote *r;
     const kv_digest *digest;
     const kv_http_source *source;
     const char *mount_from;
@@ -42,7 +42,8 @@ typedef struct upload {
 typedef enum verdict {
     GO_ON,   /* the state has moved */
     RESUME,  /* ask the registry how far it came */
-    RESTART, /* a new session */
+    RESTART, /* a new session, after a pause */
+    ANEW,    /* a new session at once, to send in another way */
     FAIL,    /* err says why */
 } verdict;
 
@@ -160,7 +161,7 @@ static kv_code send_part(upload *u, const char *method, const char *url, uint64_
                            .scope = u->r->push_scope,
                            .once = true,
                            .patience_s = PATIENCE_S};
-    return kv_registry_send_at(u->r, &req, resp, err);
+    return kv_oci_send_at(u->r, &req, resp, err);
 }
 
 /* 413, from the registry or a proxy before it: the largest piece it may take is found by trying. */
@@ -174,7 +175,7 @@ static verdict shrink(upload *u, uint64_t sent, kv_http_response *resp, kv_error
     }
     u->single = false;
     u->chunk = next;
-    return RESTART;
+    return ANEW;
 }
 
 /* Bytes the registry has after a PATCH of n: its Range, or all of them when it says nothing. */
@@ -221,7 +222,7 @@ static verdict patch(upload *u, kv_error *err)
     if (kv_http_status_passes(resp.status)) return RESUME;
     if (u->chunk) return FAIL;
     u->single = true; /* it does not know how to take a PATCH */
-    return RESTART;
+    return ANEW;
 }
 
 /* The end of a session: the rest of the bytes (none after PATCHes) and the digest. */
@@ -253,7 +254,7 @@ static verdict ask(upload *u, kv_error *err)
 {
     kv_http_request req = {.method = "GET", .url = u->location, .scope = u->r->push_scope};
     kv_auto_http_response resp = {0};
-    kv_code rc = kv_registry_send_at(u->r, &req, &resp, err);
+    kv_code rc = kv_oci_send_at(u->r, &req, &resp, err);
     if (rc != KV_OK) return is_break(rc) ? RESTART : FAIL;
     uint64_t has;
     if (resp.status != 204 || !kv_upload_range_parse(kv_http_header(&resp, "Range"), &has) ||
@@ -272,46 +273,43 @@ static bool is_there(const upload *u)
     return u->r->base.ops->stat_blob(&u->r->base, u->digest, &size, NULL) == KV_OK;
 }
 
-static kv_code step(upload *u, verdict *out, kv_error *err)
+static verdict step(upload *u, kv_error *err)
 {
-    if (!u->location) {
-        kv_code rc = start(u, err);
-        *out = rc == KV_OK ? GO_ON : FAIL; /* the client has tried five times */
-        return rc;
-    }
-    bool rest = u->at < u->source->size && !u->single;
-    *out = rest ? patch(u, err) : close_session(u, err);
-    return KV_OK;
+    /* The client has tried to start five times by itself. */
+    if (!u->location) return start(u, err) == KV_OK ? GO_ON : FAIL;
+    if (u->single || u->at == u->source->size) return close_session(u, err);
+    return patch(u, err);
+}
+
+static void forget_session(upload *u)
+{
+    free(u->location);
+    u->location = NULL;
 }
 
 static kv_code run(upload *u, kv_error *err)
 {
     kv_error e = {0};
     while (!u->done) {
-        verdict v;
-        kv_code rc = step(u, &v, &e);
-        if (v == GO_ON) continue;
-        if (v == FAIL || ++u->failed == TRIES) {
-            if (err) *err = e;
-            return rc != KV_OK ? rc : e.code;
+        verdict v = step(u, &e);
+        if (v == RESUME || v == RESTART) {
+            if (++u->failed == TRIES)
+                v = FAIL;
+            else
+                KV_TRY(kv_http_wait(u->r->http, u->failed - 1, NULL, err));
         }
-        kv_say(u->r->base.report, KV_DEBUG, "%s", e.msg);
-        KV_TRY(kv_http_wait(u->r->http, u->failed - 1, NULL, err));
         if (v == RESUME) v = ask(u, &e);
-        if (v == FAIL) {
-            if (err) *err = e;
-            return e.code;
-        }
-        if (v != RESTART) continue;
-        if (is_there(u)) return KV_OK;
-        free(u->location);
-        u->location = NULL;
+        if (v == RESTART && is_there(u)) return KV_OK;
+        if (v == RESTART || v == ANEW) forget_session(u);
+        if (v != FAIL) continue;
+        if (err) *err = e;
+        return e.code;
     }
     return KV_OK;
 }
 
-kv_code kv_registry_upload(kv_registry *r, const kv_digest *d, const kv_http_source *source,
-                           const char *mount_from, kv_error *err)
+kv_code kv_oci_upload(kv_oci_remote *r, const kv_digest *d, const kv_http_source *source,
+                      const char *mount_from, kv_error *err)
 {
     upload u = {.r = r,
                 .digest = d,
