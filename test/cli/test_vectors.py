@@ -14,6 +14,10 @@ import pytest
 import kit_vectors
 from harness import ROOT, SANITIZER, SANITIZER_ENV, program
 
+# kit_vectors.py is used as it was recorded with; it leaves files for the collector to close.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 DATA = ROOT / "test" / "data" / "kit"
 DEVIATIONS = json.loads((DATA / "deviations.json").read_text())
 TREES = kit_vectors.load_trees(str(DATA))
@@ -94,14 +98,23 @@ def add_entry(path, entry):
     path.write_text(json.dumps(index))
 
 
+def has_kits_layers(case):
+    """Whether packing the case makes the very blobs that the older kit recorded."""
+    gzipped = any("+gzip" in layer["mediaType"] for layer in case["expect"].get("layers", ()))
+    return not gzipped and "layers" not in DEVIATIONS.get(case["name"], {}).get("ignore", ())
+
+
 def old_cases():
-    """Those that were stored under a plain tag."""
+    """Those that were stored under a plain tag of a local repository, and stand alone."""
     return [
-        c
-        for c in as_params(OLD_CASES)
-        if c.values[0]["expect"].get("manifest")
-        and ":" in (c.values[0].get("tag") or "")
-        and "." not in c.values[0]["tag"].split("/")[0]
+        p
+        for p in as_params(OLD_CASES)
+        for c in p.values
+        if c["expect"].get("manifest")
+        and has_kits_layers(c)
+        and not c.get("prereq")
+        and ":" in (c.get("tag") or "")
+        and not set(":.") & set(c["tag"].split("/")[0])
     ]
 
 
@@ -135,5 +148,6 @@ def test_store_of_an_older_kit(case, scratch):
         assert run("info", reference) == case["expect"]["info"]
     assert case["expect"]["manifest_digest"] in run("list")
     if not case.get("slow"):
-        run("unpack", reference, "-d", str(out))
+        # Some name one file in two layers.
+        run("unpack", reference, "-d", str(out), "--overwrite")
         assert out.is_dir()
