@@ -23,6 +23,7 @@ struct kv_metrics;
 struct kv_db;
 struct kv_blobs;
 struct kv_audit;
+struct kv_identity;
 struct kv_registry;
 struct kv_chores;
 
@@ -32,6 +33,8 @@ typedef struct kv_hub {
     struct kv_blobs *blobs;
     struct kv_db *db;
     struct kv_audit *audit;
+    struct kv_identity *identity;
+    char *tlog_dir, *log_origin; /* where the audit log lies as files, and what it is called */
     struct kv_registry *registry;
     struct kv_chores *chores; /* what is done from time to time */
     int lock_fd;              /* held as long as this hub runs on its data directory */

@@ -12,6 +12,7 @@
  * batch.lock.
  */
 #include <assert.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -160,12 +161,19 @@ static kv_code conn_prepare(conn *cn, bool writer, kv_error *err)
     return prepare(cn, "ROLLBACK TO turn", &cn->revert, err);
 }
 
+/* Hashes of passwords and addresses of people lie in it: nobody else may read it. SQLite gives its
+ * log files the mode of the database. */
+static kv_code make_private(const char *path, kv_error *err)
+{
+    kv_auto_fd fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return fd < 0 ? kv_fail_sys(err, "cannot open '%s'", path) : KV_OK;
+}
+
 static kv_code conn_open(conn *cn, const char *path, bool writer, kv_error *err)
 {
-    int rc = sqlite3_open_v2(path, &cn->h,
-                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-                                 (writer ? SQLITE_OPEN_CREATE : 0),
-                             NULL);
+    if (writer) KV_TRY(make_private(path, err));
+    int rc = sqlite3_open_v2(
+        path, &cn->h, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (rc != SQLITE_OK) {
         fail(err, cn->h, rc);
         return kv_wrap(err, code_of(rc), "cannot open '%s'", path);

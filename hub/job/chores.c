@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "hub/log.h"
 
+enum { AFTER_FAILURE_MS = 30 * 1000 }; /* a full disk must not fill the log too */
+
 struct kv_chores {
     pthread_t thread;
     pthread_mutex_t lock; /* guards stop */
@@ -19,10 +21,13 @@ struct kv_chores {
     uint64_t due_us[]; /* monotonic */
 };
 
-static void run_one(const kv_chore *c, void *ctx)
+/* Milliseconds until its next turn. */
+static unsigned run_one(const kv_chore *c, void *ctx)
 {
     kv_error err = {0};
-    if (c->run(ctx, &err) != KV_OK) kv_log(KV_ERROR, "%s: %s", c->name, err.msg);
+    if (c->run(ctx, &err) == KV_OK) return c->period_ms;
+    kv_log(KV_ERROR, "%s: %s", c->name, err.msg);
+    return c->period_ms > AFTER_FAILURE_MS ? c->period_ms : AFTER_FAILURE_MS;
 }
 
 /* Runs what is due; returns when the next one is. */
@@ -31,8 +36,8 @@ static uint64_t run_due(kv_chores *c)
     uint64_t next = UINT64_MAX;
     for (size_t i = 0; i < c->n; i++) {
         if (c->due_us[i] <= kv_mono_us()) {
-            run_one(&c->chores[i], c->ctx);
-            c->due_us[i] = kv_mono_us() + c->chores[i].period_ms * UINT64_C(1000);
+            unsigned pause_ms = run_one(&c->chores[i], c->ctx);
+            c->due_us[i] = kv_mono_us() + pause_ms * UINT64_C(1000);
         }
         if (c->due_us[i] < next) next = c->due_us[i];
     }

@@ -7,7 +7,8 @@
 #include "base/str.h"
 
 typedef struct kv_chores kv_chores;
-/** A failure is logged, and the chore tried again when its period is over. */
+/** A failure is logged, and the chore tried again when its period is over, and not before half a
+ * minute. */
 typedef kv_code kv_chore_fn(void *ctx, kv_error *err);
 typedef struct kv_chore {
     const char *name; /* for the log */

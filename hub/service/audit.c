@@ -202,6 +202,15 @@ kv_code kv_audit_add(kv_audit *a, kv_tx *tx, const kv_principal *who, const kv_e
     return KV_OK;
 }
 
+kv_code kv_audit_stopped(kv_audit *a, kv_error *err)
+{
+    kv_auto(kv_tx) tx = NULL;
+    kv_event ev = {.action = "node.stopped", .object = {.type = "node", .id = kv_sv_of(a->node)}};
+    KV_TRY(kv_tx_begin(a->db, KV_TX_STATE, &tx, err));
+    KV_TRY(kv_audit_add(a, tx, &KV_PRINCIPAL_SYSTEM, &ev, NULL, err));
+    return kv_tx_commit(KV_TAKE(tx), err);
+}
+
 /* --- counted events --- */
 
 enum { FLUSH_MAX = 256 }; /* leaves of one transaction */

@@ -20,6 +20,8 @@ KV_MUST_CHECK kv_code kv_audit_open(kv_db *db, kv_audit **out, kv_error *err);
 /** Forgets what was counted and not flushed. NULL is fine. */
 void kv_audit_close(kv_audit *audit);
 KV_DEFINE_AUTO(kv_audit, kv_audit_close)
+/** Appends the last leaf of this run, node.stopped. */
+KV_MUST_CHECK kv_code kv_audit_stopped(kv_audit *audit, kv_error *err);
 /** The id every leaf of this run carries as its node. */
 const char *kv_audit_node(const kv_audit *audit);
 

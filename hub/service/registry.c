@@ -5,6 +5,7 @@
 
 #include "hub/db/q_repository.h"
 #include "hub/db/q_tag.h"
+#include "hub/service/namespace.h"
 #include "hub/service/repo_manifest.h"
 #include "hub/service/rights.h"
 #include "hub/service/upload.h"
@@ -49,26 +50,11 @@ kv_code kv_repository_find(kv_tx *tx, kv_sv name, kv_repository *out, kv_error *
     return KV_OK;
 }
 
-static kv_code ensure_namespace(kv_registry *reg, kv_tx *tx, const kv_principal *who, kv_sv ns,
-                                char id[KV_UUID_MAX], kv_error *err)
-{
-    kv_error missing;
-    kv_code rc = kv_q_namespace_find(tx, ns, id, &missing);
-    if (rc == KV_OK) return KV_OK;
-    if (rc != KV_E_NOTFOUND) return kv_fail(err, rc, "%s", missing.msg);
-    kv_uuid7(id);
-    int64_t seq;
-    kv_event ev = {.action = "namespace.created",
-                   .object = {.type = "namespace", .id = kv_sv_of(id), .ns = ns}};
-    KV_TRY(kv_audit_add(reg->audit, tx, who, &ev, &seq, err));
-    return kv_q_namespace_insert(tx, id, ns, kv_now_us(), seq, err);
-}
-
 static kv_code add_repository(kv_registry *reg, kv_tx *tx, const kv_principal *who,
                               kv_repository *r, kv_error *err)
 {
     char ns_id[KV_UUID_MAX];
-    KV_TRY(ensure_namespace(reg, tx, who, r->ns, ns_id, err));
+    KV_TRY(kv_namespace_ensure(reg->audit, tx, who, r->ns, ns_id, err));
     int64_t seq;
     kv_event ev = {.action = "repo.created",
                    .object = {.type = "repository",

@@ -42,7 +42,9 @@ def test_conformance(make_hub, go_tools, tmp_path, version, auth):
     p, suite = run(go_tools["conformance"], tmp_path, hub.host, more)
     assert p.returncode == 0, p.stdout
     assert (suite.get("failures"), suite.get("errors")) == ("0", "0"), p.stdout
-    assert int(suite.get("tests")) >= 986
+    # A token names the repositories it is for, so a mount from an unnamed one is not for its bearer:
+    # the suite then skips what it would ask of the mounted blobs.
+    assert int(suite.get("tests")) >= (986 if auth == "open" else 982)
     # A test that is skipped counts as passed: everything has to have been supported.
     other = [c.get("name") for c in suite.iter("testcase") if c.get("status") != "passed"]
     assert other == []

@@ -232,7 +232,8 @@ static void refuses_other_files(void **state)
     }
     kv_error err = {0};
     kv_db *db = NULL;
-    want(kv_db_open(&(kv_db_options){.path = "/nonexistent/hub.db"}, &db, &err), KV_E_IO, &err);
+    want(kv_db_open(&(kv_db_options){.path = "/nonexistent/hub.db"}, &db, &err), KV_E_NOTFOUND,
+         &err);
 }
 
 KV_TEST_MAIN(WITH_HUB(values_come_back), WITH_HUB(rules_of_the_kinds), WITH_HUB(errors_have_codes),
