@@ -201,7 +201,7 @@ typedef struct kv_generate_options {
 /**
  * Makes a Kitfile for what lies in a directory, by names and sizes, reading only licence files and
  * the front matter of skills. opts may be NULL. Symbolic links and special files are passed over.
- * Errors: KV_E_NOTFOUND and KV_E_IO "failed to read directory D: open D: no such file or
+ * Errors: KV_E_NOTFOUND, KV_E_IO "failed to read directory D: open D: no such file or
  * directory", KV_E_LIMIT (more entries than fit into 32 MiB). Source: kit-compat 10.
  */
 KV_API KV_MUST_CHECK kv_code kv_kitfile_generate(const char *dir, const kv_generate_options *opts,

@@ -181,13 +181,18 @@ static void say_twice(kv_ydec *d, const kv_ynode *first, const kv_ynode *again)
                     first->line);
 }
 
-/* Problems in the order of yaml.v3: by the first key, then by the other one. Ends when there is no
- * room for more. */
-static void name_twins(kv_ydec *d, const kv_ynode *map)
+/* Makes next[i] the index of the next key like key i, 0 when there is none. Returns whether there
+ * is any. */
+static bool link_twins(key_at *keys, size_t n, size_t *next)
 {
-    for (size_t i = 0; i < map->n; i += 2)
-        for (size_t j = i + 2; j < map->n && !d->problems.failed; j += 2)
-            if (same_key(map->items[i], map->items[j])) say_twice(d, map->items[i], map->items[j]);
+    bool any = false;
+    qsort(keys, n, sizeof(*keys), by_key);
+    for (size_t i = 1; i < n; i++) {
+        if (!same_key(keys[i - 1].node, keys[i].node)) continue;
+        next[keys[i - 1].i] = keys[i].i;
+        any = true;
+    }
+    return any;
 }
 
 bool kv_ydec_unique_keys(kv_ydec *d, const kv_ynode *map)
@@ -195,16 +200,16 @@ bool kv_ydec_unique_keys(kv_ydec *d, const kv_ynode *map)
     size_t n = map->n / 2;
     if (n < 2) return true;
     key_at *keys = calloc(n, sizeof(*keys));
-    if (!keys) {
-        kv_ydec_fail(d, KV_E_NOMEM, "out of memory");
-        return false;
-    }
-    for (size_t i = 0; i < n; i++) keys[i] = (key_at){map->items[2 * i], i};
-    qsort(keys, n, sizeof(*keys), by_key);
-    bool unique = true;
-    for (size_t i = 1; i < n && unique; i++) unique = !same_key(keys[i - 1].node, keys[i].node);
+    size_t *next = calloc(n, sizeof(*next));
+    if (!keys || !next) kv_ydec_fail(d, KV_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < n && !d->fatal; i++) keys[i] = (key_at){map->items[2 * i], i};
+    bool unique = !d->fatal && !link_twins(keys, n, next);
+    /* In the order of yaml.v3, by the first key and then the other one, while there is room. */
+    for (size_t i = 0; i < n && !unique && !d->fatal; i++)
+        for (size_t j = next[i]; j && !d->problems.failed; j = next[j])
+            say_twice(d, map->items[2 * i], map->items[2 * j]);
     free(keys);
-    if (!unique) name_twins(d, map);
+    free(next);
     return unique;
 }
 
