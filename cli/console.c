@@ -120,11 +120,12 @@ void kv_console_progress(kv_console *c, uint64_t id, kv_sv what, uint64_t done, 
     if (c->style == KV_BARS_NONE) return;
     pthread_mutex_lock(&c->lock);
     bar *b = find_bar(c, id);
-    if (!b) b = add_bar(c, id, what);
+    bool ended = total && done >= total;
+    if (!b && !ended) b = add_bar(c, id, what); /* what ends as it begins needs no bar */
     if (b) {
         b->done = done;
         b->total = total;
-        if (total && done >= total) {
+        if (ended) {
             finish_bar(c, b);
         } else if (kv_mono_us() - c->drawn_us >= REDRAW_US) {
             rub_out(c);

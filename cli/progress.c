@@ -40,8 +40,10 @@ void kv_bar_format(kv_buf *out, kv_bar_style style, const kv_bar_state *b, unsig
     kv_size_format(b->total, total);
     kv_size_format(per_s, speed);
     bool ended = b->total && b->done >= b->total;
-    int n_tail = snprintf(tail, sizeof(tail), "%s%s%s %s/s%s", done, b->total ? " / " : "",
-                          b->total ? total : "", speed, ended ? " done" : "");
+    /* Fixed widths, so that the bar keeps its own from one drawing to the next. */
+    int n_tail = snprintf(tail, sizeof(tail), "%10s%s%-10s %10s/s%s", done,
+                          b->total ? " / " : "   ", b->total ? total : "", speed,
+                          ended ? " done" : "     ");
 
     unsigned used = (unsigned)n_name + (unsigned)n_tail + 2 + (style == KV_BARS_PLAIN ? 2 : 0);
     unsigned room = columns > used ? columns - used : 0;

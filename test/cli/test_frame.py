@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import clean_env, program
+from harness import clean_env, make_tree, program
 
 
 def first_line(text):
@@ -165,3 +165,33 @@ def test_colours_only_on_terminals(kit):
     assert "\033" not in kit.ok("version", "-v")
     assert on_terminal(kit, "version", "-v").startswith("\033[0;34m[DEBUG] \033[0mUsing config")
     assert "\033" not in on_terminal(kit, "version", "-v", env={"NO_COLOR": "1"})
+
+
+def sparse(path, size):
+    with open(path, "wb") as f:
+        f.truncate(size)
+
+
+@pytest.mark.parametrize("style, bar", [("plain", "|="), ("fancy", "█")])
+def test_progress_on_terminals(kit, style, bar):
+    tree = make_tree(kit.cwd / "m", {"Kitfile": "model: {path: w}\n"})
+    sparse(tree / "w", 64 << 20)
+    out = on_terminal(kit, "pack", "m", "-t", f"a:{style}", "--progress", style)
+    finished = [line for line in out.split("\n") if line.endswith(" done")]
+    assert len(finished) == 1 and "Packing" in finished[0] and bar in finished[0]
+    # What is drawn and rubbed out leaves the lines of text whole.
+    shown = re.sub(r".*\n\033\[1A\r\033\[J", "", out)
+    assert re.match(r"Packing .* done\nSaved model layer: sha256:[0-9a-f]{64}\n", shown)
+
+
+@pytest.mark.parametrize("words", [["--progress", "none"], ["--progress=false"], ["-vvv"]])
+def test_no_progress_where_unwanted(kit, words):
+    tree = make_tree(kit.cwd / "m", {"Kitfile": "model: {path: w}\n"})
+    sparse(tree / "w", 64 << 20)
+    assert "done" not in on_terminal(kit, "pack", "m", *words)
+
+
+def test_no_progress_without_terminal(kit):
+    tree = make_tree(kit.cwd / "m", {"Kitfile": "model: {path: w}\n"})
+    sparse(tree / "w", 64 << 20)
+    assert kit.ok("pack", "m").startswith("Saved model layer: ")

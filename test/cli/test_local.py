@@ -1,5 +1,8 @@
 """Commands over the local store, as a user types them. Bytes of ModelKits are test_vectors.py's."""
+import contextlib
 import json
+import os
+import pty
 import re
 import signal
 import time
@@ -468,3 +471,37 @@ def test_interrupt(packed):
     assert list((packed.kitops_home / "cache/pack").iterdir()) == []
     big.write_bytes(b"small again")
     packed.ok("pack", "m", "-t", "big:v1")
+
+
+def answer(kit, answers, *argv):
+    """Runs a command on a terminal and types the answers to its questions."""
+    leader, follower = pty.openpty()
+    p = kit.popen(*argv, stdin=follower, stdout=follower, stderr=follower)
+    os.close(follower)
+    out = b""
+    for question, text in answers:
+        while not out.endswith(question.encode()):
+            out += os.read(leader, 1)
+        os.write(leader, text.encode() + b"\n")
+    with contextlib.suppress(OSError):  # the other end is closed
+        while chunk := os.read(leader, 65536):
+            out += chunk
+    os.close(leader)
+    return p.wait(), out.replace(b"\r\n", b"\n").decode()
+
+
+def test_init_asks_on_a_terminal(kit):
+    make_tree(kit.cwd / "m", {"model.onnx": ""})
+    code, out = answer(
+        kit,
+        [
+            ("Enter a name for the ModelKit: ", "asked"),
+            ("Enter a short description for the ModelKit: ", "what it is"),
+        ],
+        "init", "m", "--author", "Ada",
+    )  # fmt: skip
+    assert code == 0, out
+    assert (kit.cwd / "m/Kitfile").read_text().startswith(
+        "manifestVersion: 1.0.0\npackage:\n  name: asked\n  description: what it is\n  authors: [Ada]\n"
+    )
+
