@@ -345,7 +345,8 @@ kv_code kv_upload_start(kv_registry *reg, const kv_principal *who, kv_sv reposit
 {
     kv_upload_row row = {.alg = alg};
     kv_uuid4(row.id);
-    if (who->id.n < sizeof(row.principal_id)) memcpy(row.principal_id, who->id.p, who->id.n);
+    if (who->id.n && who->id.n < sizeof(row.principal_id))
+        memcpy(row.principal_id, who->id.p, who->id.n);
     kv_auto(kv_tx) tx = NULL;
     KV_TRY(kv_tx_begin(reg->db, KV_TX_WORK, &tx, err));
     uint64_t n;
