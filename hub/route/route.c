@@ -98,6 +98,7 @@ static bool match(const pattern *p, const parts *path)
     size_t head = p->star == NO_STAR ? p->n : p->star;
     size_t tail = p->star == NO_STAR ? 0 : p->n - p->star - 1;
     if (p->star == NO_STAR ? path->n != p->n : path->n < p->n) return false;
+    if (p->star != NO_STAR && path->n == p->n && !path->seg[p->star].n) return false;
     for (size_t i = 0; i < tail; i++)
         if (!fits(&p->seg[p->n - 1 - i], path->seg[path->n - 1 - i])) return false;
     for (size_t i = 0; i < head; i++)
