@@ -41,7 +41,7 @@ const kv_cmd kv_cmd_hub_user_add = {
         "HUB is the host (and port) of a KitVault hub that you are logged in to as an\n"
         "administrator. The new user may do nothing until rights are granted. The password is\n"
         "asked for on a terminal; it needs at least 12 characters.",
-    .examples = "$ hub user add hub.example.com anna --password-stdin\n"
+    .examples = "$ hub user add hub.example.com anna --password-stdin < password.txt\n"
                 "$ hub user grant hub.example.com anna team write\n",
     .opts = OPTS,
     .n_opts = KV_COUNT(OPTS),

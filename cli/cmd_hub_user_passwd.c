@@ -41,7 +41,7 @@ const kv_cmd kv_cmd_hub_user_passwd = {
     .about =
         "Administrators change anybody's, others their own. What NAME was logged in with before\n"
         "is no longer valid; log in again after changing your own.",
-    .examples = "$ hub user passwd hub.example.com anna --password-stdin\n",
+    .examples = "$ hub user passwd hub.example.com anna --password-stdin < password.txt\n",
     .opts = OPTS,
     .n_opts = KV_COUNT(OPTS),
     .args_size = sizeof(passwd_args),

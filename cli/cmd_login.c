@@ -97,7 +97,7 @@ const kv_cmd kv_cmd_login = {
         "refresh token.",
     .examples = "$ login hub.example.com --username ann\n"
                 "# Without a terminal\n"
-                "$ login hub.example.com --username ann --password-stdin\n",
+                "$ login hub.example.com --username ann --password-stdin < password.txt\n",
     .opts = OPTS,
     .n_opts = KV_COUNT(OPTS),
     .args_size = sizeof(login_args),

@@ -40,14 +40,14 @@ static void add_what(kv_buf *out, const kv_json *leaf)
 {
     kv_sv repo = text_at(leaf, "object", "repo"), ref = text_at(leaf, "object", "ref");
     kv_sv digest = text_at(leaf, "object", "digest"), name = text_at(leaf, "object", "name");
+    kv_sv old_digest = text_at(leaf, "old", "digest"), new_digest = text_at(leaf, "new", "digest");
+    bool moves = old_digest.n || new_digest.n;
     add_part(out, "", repo);
     add_part(out, repo.n ? ":" : "", ref);
-    add_part(out, repo.n ? "@" : "", short_digest(digest));
+    if (!moves) add_part(out, repo.n ? "@" : "", short_digest(digest));
     add_part(out, repo.n ? " " : "", name);
     if (!repo.n) add_part(out, out->n ? " in " : "", text_at(leaf, "object", "ns"));
-
-    kv_sv old_digest = text_at(leaf, "old", "digest"), new_digest = text_at(leaf, "new", "digest");
-    if (old_digest.n || new_digest.n) {
+    if (moves) {
         add_part(out, " ", old_digest.n ? short_digest(old_digest) : KV_SV("(none)"));
         add_part(out, " -> ", new_digest.n ? short_digest(new_digest) : KV_SV("(none)"));
     }
