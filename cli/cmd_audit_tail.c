@@ -91,7 +91,7 @@ static kv_code print_call(tail *t, const char *path, bool newest_first, size_t *
 
 static kv_code print_new(tail *t, kv_error *err)
 {
-    size_t n;
+    size_t n = 0;
     do {
         char path[96];
         snprintf(path, sizeof(path), "/audit/events?since=%llu&limit=%d",
@@ -122,7 +122,7 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     KV_TRY(kv_hub_session_open(cli, &a->net, operand[0], &session, err));
     tail t = {.cli = cli, .args = a, .hub = &session.hub};
     char path[64];
-    size_t n;
+    size_t n = 0;
     /* One event is asked for even when none is to be printed: it says where to go on. */
     snprintf(path, sizeof(path), "/audit/events?limit=%d", a->lines ? a->lines : 1);
     t.skip = !a->lines;

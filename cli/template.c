@@ -108,9 +108,9 @@ static kv_code put_constant(const state *t, kv_sv word)
 /* index .Tags N */
 static kv_code put_element(const state *t, kv_sv *rest)
 {
-    kv_sv field, number;
+    kv_sv field = {0}, number = {0};
     uint64_t at;
-    const kv_template_field *f;
+    const kv_template_field *f = NULL;
     KV_TRY(next_word(t, rest, &field));
     KV_TRY(next_word(t, rest, &number));
     if (!field.n || field.p[0] != '.' || !number.n)
@@ -130,7 +130,7 @@ static kv_code put_element(const state *t, kv_sv *rest)
 
 static kv_code put_action(const state *t, kv_sv action)
 {
-    kv_sv word, more, rest = action;
+    kv_sv word = {0}, more = {0}, rest = action;
     KV_TRY(next_word(t, &rest, &word));
     if (!word.n) return kv_fail(t->err, KV_E_SYNTAX, "missing value for command");
     if (kv_sv_is(word, "index")) {
@@ -138,7 +138,7 @@ static kv_code put_action(const state *t, kv_sv action)
     } else if (word.p[0] == '"' || word.p[0] == '`') {
         KV_TRY(put_constant(t, word));
     } else if (word.p[0] == '.') {
-        const kv_template_field *f;
+        const kv_template_field *f = NULL;
         KV_TRY(find_field(t, word, &f));
         put_field(t, f);
     } else {
@@ -197,7 +197,7 @@ static kv_code format(const state *t, kv_sv rest)
         }
         kv_buf_add(t->out, text);
         if (!found) break;
-        kv_sv action;
+        kv_sv action = {0};
         KV_TRY(cut_action(t, &rest, &action, &trim_next));
         if (!is_comment(action)) KV_TRY(put_action(t, action));
     }
