@@ -99,7 +99,7 @@ kv_code kv_net_remote(kv_net *net, const kv_reference *ref, kv_remote **out, kv_
 static kv_code source_manifest(void *ctx, const kv_reference *ref, kv_manifest **out, kv_error *err)
 {
     if (!kv_reference_is_remote(ref)) return kv_fail(err, KV_E_NOTFOUND, "not found");
-    kv_remote *remote;
+    kv_remote *remote = NULL;
     KV_TRY(kv_net_remote(ctx, ref, &remote, err));
     kv_auto_str last = kv_reference_last(ref);
     if (!last) return kv_fail(err, KV_E_NOMEM, "out of memory");
@@ -119,7 +119,7 @@ static void stream_close(void *ctx)
 static kv_code source_open(void *ctx, const kv_reference *ref, const kv_descriptor *d,
                            kv_kit_stream *out, kv_error *err)
 {
-    kv_remote *remote;
+    kv_remote *remote = NULL;
     KV_TRY(kv_net_remote(ctx, ref, &remote, err));
     kv_remote_stream *stream = NULL;
     KV_TRY(kv_remote_stream_open(remote, d, &stream, err));

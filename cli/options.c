@@ -388,8 +388,9 @@ kv_code kv_args_parse(const char *program, int argc, char **argv, kv_args *out, 
     /* A private list of the words, since find_command closes gaps in it. */
     char **list = calloc((size_t)argc + 1, sizeof(char *));
     kv_code code = KV_OK;
-    if (!out->operand || !list) code = kv_fail(err, KV_E_NOMEM, "out of memory");
-    if (code == KV_OK) {
+    if (!out->operand || !list) {
+        code = kv_fail(err, KV_E_NOMEM, "out of memory");
+    } else {
         if (argc) memcpy(list, argv, (size_t)argc * sizeof(char *));
         code = find_command(program, &argc, list, out, err);
     }

@@ -20,7 +20,7 @@ typedef struct kv_sv {
 
 /* Once per type: KV_DEFINE_AUTO(kv_store, kv_store_free). Then: kv_auto(kv_store) s = NULL; */
 #define KV_DEFINE_AUTO(T, free_fn)                                                                 \
-    typedef T *T##_autoptr;                                                                        \
+    typedef T *T##_autoptr; /* NOLINT(bugprone-macro-parentheses): a type */                       \
     static inline void T##_autofree(T##_autoptr *p)                                                \
     {                                                                                              \
         free_fn(*p);                                                                               \

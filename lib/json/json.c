@@ -271,6 +271,7 @@ static kv_code bind_field(const kv_json *v, const kv_jfield *f, kv_arena *arena,
         memcpy(member, &b, sizeof(b));
         return KV_OK;
     }
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the pointer itself is the value */
     case 'v': memcpy(member, &v, sizeof(v)); return KV_OK;
     case 'o': {
         char here[256];
@@ -295,7 +296,7 @@ kv_code kv_json_bind(const kv_json *obj, const kv_jtable *t, kv_arena *arena, co
     if (kv_json_kind(obj) != KV_JOBJ)
         return kv_fail(err, KV_E_INVALID, "%s: expected object", *where ? where : "document");
     kv_jiter it = kv_json_iter(obj);
-    kv_sv key;
+    kv_sv key = {0};
     for (const kv_json *v; (v = kv_json_next(&it, &key));) {
         const kv_jfield *f = find_field(t, key);
         if (!f && t->strict)

@@ -45,6 +45,7 @@ static void put_common(char *block, unsigned mode, unsigned uid, uint64_t size, 
     put_octal(block, SIZE_AT, 11, size);
     put_octal(block, MTIME_AT, 11, 0);
     block[TYPE_AT] = type;
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): bytes of the format, no string */
     memcpy(block + MAGIC_AT, "ustar\00000", 8);
 }
 
