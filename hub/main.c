@@ -144,6 +144,7 @@ static kv_code announce(const host *h, const char *path, kv_error *err)
     kv_jout_kbool(&line.json, "tls", h->config.tls_cert[0] != '\0');
     kv_jout_kstr(&line.json, "version", kv_sv_of(kv_version()));
     kv_log_end(&line);
+    kv_log_flush(); /* somebody may be waiting for this line */
     return KV_OK;
 }
 

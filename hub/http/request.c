@@ -182,6 +182,7 @@ bool kv_request_next(kv_request *req)
 {
     if (!keep_rest(req)) return false;
     reset(req, req->conn);
+    if (kv_request_begun(req)) req->started_us = kv_mono_us();
     return true;
 }
 

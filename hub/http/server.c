@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -317,13 +318,19 @@ static void refuse_late(kv_server *srv, kv_request *req)
     (void)serve(srv, req);
 }
 
-/* The answer is out, the peer may still be sending: closing now would reset the connection and
- * take the answer away from it. */
-static void linger(kv_conn *c)
+/* Ends a connection whose answer is out. While the peer may still be sending, closing would reset
+ * the connection and take the answer away from it: read on for a moment then. */
+static void hang_up(kv_conn *c, const kv_request *req)
 {
+    int unread = 0;
+    bool quiet = req->body_done && !req->refuse && req->in.pos == req->in.n &&
+                 ioctl(c->fd, FIONREAD, &unread) == 0 && unread == 0;
     if (c->ssl) SSL_shutdown(c->ssl);
     shutdown(c->fd, SHUT_WR);
-    park(c, AT_LINGER, kv_mono_us());
+    if (quiet)
+        conn_free(c);
+    else
+        park(c, AT_LINGER, kv_mono_us());
 }
 
 static void linger_on(kv_conn *c)
@@ -400,7 +407,7 @@ static void serve_conn(kv_conn *c, kv_request **slot)
         kv_head head = kv_request_read(req);
         if (head != KV_HEAD_COMPLETE && too_late(c, req)) {
             refuse_late(c->srv, req);
-            linger(c);
+            hang_up(c, req);
             return;
         }
         if (head == KV_HEAD_WAITS) {
@@ -410,7 +417,7 @@ static void serve_conn(kv_conn *c, kv_request **slot)
         if (head == KV_HEAD_ENDED) break;
         if (!serve(c->srv, req)) {
             if (req->broken) break;
-            linger(c);
+            hang_up(c, req);
             return;
         }
         if (!kv_request_next(req)) break;
