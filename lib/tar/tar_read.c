@@ -1,10 +1,10 @@
 #include "tar/tar_read.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
+
+#include "tar/lazy_archive.h"
 
 enum { PULL_BYTES = 512 * 1024 };
 
@@ -56,6 +56,7 @@ static int open_archive(kv_tar_reader *r, kv_tar_filter filter)
 kv_code kv_tar_open(kv_tar_filter filter, kv_pull_fn *pull, void *ctx, kv_tar_reader **out,
                     kv_error *err)
 {
+    KV_TRY(kv_archive_load(err));
     kv_auto(kv_tar_reader) r = calloc(1, sizeof(*r));
     if (!r) return kv_fail(err, KV_E_NOMEM, "out of memory");
     r->pull = pull;
