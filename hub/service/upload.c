@@ -197,11 +197,16 @@ static kv_code open_writer(kv_upload *u, kv_sv state, kv_error *err)
 static kv_code load(kv_upload *u, const kv_principal *who, kv_error *err)
 {
     kv_auto_buf state = KV_BUF(KV_BLOB_STATE_MAX);
+    kv_upload_row row;
     {
         kv_auto(kv_tx) tx = NULL;
         KV_TRY(kv_tx_begin(u->reg->db, KV_TX_READ, &tx, err));
-        KV_TRY(kv_q_upload_find(tx, u->row.id, kv_sv_of(u->repository), &u->row, &state, err));
+        KV_TRY(kv_q_upload_find(tx, u->row.id, kv_sv_of(u->repository), &row, &state, err));
     }
+    /* All but the id, by which others look for u at this moment. */
+    memcpy(u->row.principal_id, row.principal_id, sizeof(row.principal_id));
+    u->row.alg = row.alg;
+    u->row.n_received = row.n_received;
     if (!kv_sv_is(who->id, u->row.principal_id)) return none(kv_sv_of(u->row.id), err);
     kv_code rc = open_writer(u, kv_buf_sv(&state), err);
     /* Staged bytes that are gone: the upload was finished, or lost, just before a crash. */
