@@ -369,6 +369,7 @@ static cached_stmt *find_stmt(conn *cn, kv_query *q, kv_error *err)
 {
     size_t slot = kv_query_slot(q);
     while (slot >= cn->n_stmts) {
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
         if (!KV_GROW(cn->stmts, cn->n_stmts, &cn->cap_stmts)) {
             kv_fail(err, KV_E_NOMEM, "out of memory");
             return NULL;
@@ -531,6 +532,7 @@ static kv_code open_inside(sqlite_db *db, const kv_db_options *opt, kv_error *er
     unsigned n = opt->n_readers ? opt->n_readers : N_READERS;
     if (n > N_READERS_MAX) n = N_READERS_MAX;
     db->readers = calloc(n, sizeof *db->readers);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     db->idle = calloc(n, sizeof *db->idle);
     if (!db->readers || !db->idle) return kv_fail(err, KV_E_NOMEM, "out of memory");
     for (; db->n_readers < n; db->n_readers++) {

@@ -429,11 +429,14 @@ static bool add_scope(kv_scope *list, size_t *n, kv_scope s)
     return true;
 }
 
-static int64_t generation_of(kv_identity *id, const kv_principal *who, kv_error *err)
+static kv_code generation_of(kv_identity *id, const kv_principal *who, int64_t *out, kv_error *err)
 {
     kv_auto(person) p = NULL;
-    if (!who->id.n) return 0;
-    return person_get(id, who->id, &p, err) == KV_OK ? p->row.generation : -1;
+    *out = 0;
+    if (!who->id.n) return KV_OK;
+    KV_TRY(person_get(id, who->id, &p, err));
+    if (p) *out = p->row.generation;
+    return KV_OK;
 }
 
 kv_code kv_identity_issue(kv_identity *id, const kv_principal *who, const kv_scope *asked,
@@ -453,8 +456,8 @@ kv_code kv_identity_issue(kv_identity *id, const kv_principal *who, const kv_sco
                            KV_TOKEN_SCOPES_MAX);
     }
     kv_uuid7(token_id);
-    int64_t generation = generation_of(id, who, err), now_s = out->issued_us / 1000000;
-    if (generation < 0) return KV_E_AUTH;
+    int64_t generation, now_s = out->issued_us / 1000000;
+    KV_TRY(generation_of(id, who, &generation, err));
     kv_token t = {.principal_id = who->id,
                   .id = kv_sv_of(token_id),
                   .generation = generation,
