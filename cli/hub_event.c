@@ -19,12 +19,16 @@ static kv_sv short_digest(kv_sv digest)
     return kv_sv_sub(digest, 0, SHOWN);
 }
 
-/* A name may hold anything; nothing of it may command the terminal. */
+/* A name may hold anything; nothing of it may command the terminal: C0, DEL, and C1, which UTF-8
+ * writes as c2 80 to c2 9f. Broken UTF-8 prints as it is. */
 static void add_visible(kv_buf *out, kv_sv text)
 {
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];
-        kv_buf_addc(out, c < ' ' || c == 0x7f ? '?' : text.p[i]);
+        unsigned char next = i + 1 < text.n ? (unsigned char)text.p[i + 1] : 0;
+        bool c1 = (c == 0xc2 && next >= 0x80 && next <= 0x9f);
+        if (c1) i++;
+        kv_buf_addc(out, c < ' ' || c == 0x7f || c1 ? '?' : text.p[i]);
     }
 }
 
