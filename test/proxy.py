@@ -175,6 +175,8 @@ class Handler(BaseHTTPRequestHandler):
         for k, v in self.headers.items():
             if k.lower() not in HOP and not (self.server.hides_login and k.lower() == "authorization"):
                 up.putheader(k, v)
+        if self.server.context:
+            up.putheader("X-Forwarded-Proto", "https")
         up.endheaders()
         for piece in self.body_pieces(cut_body):
             up.send(piece)
@@ -233,7 +235,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send(401, {"Content-Type": "application/json"}, json.dumps(body).encode())
             return
         s.scopes.append(scopes)
-        s.tokens.append(f"token-{len(s.tokens)}")
+        s.tokens.append(f"token-{len(s.scopes)}")
         self.send(200, {}, json.dumps({"token": s.tokens[-1], "expires_in": 300}).encode())
 
     def is_signed_in(self):

@@ -270,6 +270,7 @@ static kv_code send_once(attempt *a, const char *url, bool foreign, const char *
                                                : NULL,
                          .patience_s = req->patience_s ? req->patience_s : PATIENCE_S,
                          .foreign = foreign,
+                         .replay = !req->once,
                          .report = a->http->options.report};
     kv_http_response_clear(a->resp);
     a->resp->head = KV_BUF(KV_HTTP_HEAD_MAX);

@@ -43,6 +43,7 @@ struct channel {
 
     const kv_http_source *source;
     uint64_t source_off;
+    bool replay;
     const kv_report *report;
     kv_error broken; /* why a callback of ours stopped the transfer */
 
@@ -73,9 +74,14 @@ static size_t on_read(char *to, size_t size, size_t count, void *arg)
     return n;
 }
 
+/*
+ * libcurl sends a request again by itself when a kept connection turns out to be dead, even after
+ * parts of its body: those may have been appended to an upload, which would then have them twice.
+ */
 static int on_seek(void *arg, curl_off_t off, int origin)
 {
     channel *c = arg;
+    if (!c->replay) return CURL_SEEKFUNC_FAIL;
     if (origin != SEEK_SET || off < 0 || (uint64_t)off > c->source->size)
         return CURL_SEEKFUNC_CANTSEEK;
     c->source_off = (uint64_t)off;
@@ -429,6 +435,7 @@ static kv_code curl_start(kv_http_transport *base, const kv_http_wire *w, kv_htt
     channel *c = channel_take((curl_transport *)(void *)base);
     if (!c) return kv_fail(err, KV_E_NOMEM, "out of memory");
     c->report = w->report;
+    c->replay = w->replay;
     c->head = head;
     c->head_done = c->paused = c->done = false;
     c->result = CURLE_OK;

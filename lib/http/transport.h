@@ -9,6 +9,7 @@ typedef struct kv_http_wire { /* borrowed until the exchange is closed */
     const char *const *headers;   /* all of them, NULL-terminated; no Host, no Content-Length */
     const kv_http_source *source; /* NULL: no body */
     unsigned patience_s;          /* silence that is a timeout */
+    bool replay;                  /* the body may be sent again if the connection fails early */
     bool foreign;                 /* another origin than the user named: no client certificate */
     const kv_report *report;      /* for cancel */
 } kv_http_wire;

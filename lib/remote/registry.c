@@ -17,7 +17,7 @@ enum {
     TAGS_PAGE = 1000,
     TAGS_BODY_MAX = 16 << 20, /* a registry that ignores n sends all of its tags */
     DISCARD_STEP = 64 * 1024,
-    BREAKS_MAX = 5, /* broken connections in a row without a byte between them */
+    BREAKS_MAX = 4, /* broken connections in a row without a byte between them */
 };
 static const char ACCEPT_MANIFEST[] = "Accept: " KV_MT_IMAGE_MANIFEST ", " KV_MT_IMAGE_INDEX
                                       ", " KV_MT_DOCKER_MANIFEST ", " KV_MT_DOCKER_LIST ", */*";

@@ -1,0 +1,308 @@
+"""Transfers that break: what is tried again, what is refused, and that the next try succeeds."""
+import re
+
+import pytest
+
+from harness import make_model, pattern
+from proxy import (
+    Proxy,
+    answer,
+    cut_answer,
+    cut_request,
+    flip,
+    lose_answer,
+    no_ranges,
+    refuse_body,
+)
+
+NET = "--plain-http"
+MIB = 2**20
+
+
+@pytest.fixture(params=["cncf", "hub"])
+def proxy(request):
+    if request.param == "cncf":
+        peer = request.getfixturevalue("registry")
+    else:
+        peer = request.getfixturevalue("make_hub")("--no-auth")
+    p = Proxy(peer.port)
+    yield p
+    p.stop()
+
+
+@pytest.fixture
+def packed(kit):
+    """demo:v1 with one layer large enough for a PATCH; its other layers are small."""
+    make_model(kit.cwd / "m", **{"model.safetensors": pattern(MIB) * 12})
+    kit.ok("pack", "m", "-t", "demo:v1")
+    return kit
+
+
+def blobs(kit):
+    folder = kit.storage / "blobs/sha256"
+    return {p.name: p.read_bytes() for p in folder.iterdir()} if folder.exists() else {}
+
+
+def big_blob(kit):
+    return max(blobs(kit).items(), key=lambda item: len(item[1]))[0]
+
+
+def ingest(kit):
+    folder = kit.storage / "ingest"
+    return {p.name: p.stat().st_size for p in folder.iterdir()} if folder.exists() else {}
+
+
+@pytest.fixture
+def pushed(packed, proxy):
+    packed.ref = f"{proxy.host}/team/demo:v1"
+    packed.ok("push", NET, "demo:v1", packed.ref)
+    proxy.forget()
+    return packed
+
+
+def check_whole(kit, other):
+    assert blobs(other) == blobs(kit)
+    assert not ingest(other)
+
+
+# --- pushes ---
+
+
+@pytest.mark.parametrize(
+    "name, line, action",
+    [
+        ("broken PATCH", "^PATCH", cut_request(5 * MIB)),
+        ("broken at once", "^PATCH", cut_request(0)),
+        ("answer of the PATCH lost", "^PATCH", lose_answer),
+        ("answer of the closing PUT lost", "^PUT .*/uploads/", lose_answer),
+        ("broken small PUT", "^PUT .*/uploads/.*digest=", cut_request(100)),
+        ("busy", "^POST", answer(503, {"Retry-After": "0"})),
+        ("too many", "^HEAD", answer(429, {"Retry-After": "0"})),
+        ("busy in the middle", "^PATCH", answer(502)),
+        ("no PATCH", "^PATCH", answer(405)),
+        ("too large for a proxy", "^PATCH", refuse_body(413)),
+        ("manifest answered by nobody", "^PUT .*/manifests/", lose_answer),
+    ],
+)
+def test_push_gets_through(packed, proxy, make_kit, name, line, action):
+    ref = f"{proxy.host}/team/demo:v1"
+    proxy.on(line, action)
+    packed.ok("push", NET, "demo:v1", ref)
+    assert proxy.rules[0].times == 0, "the fault never came"
+    proxy.forget()
+    other = make_kit()
+    other.ok("pull", NET, ref)
+    check_whole(packed, other)
+
+
+def test_push_goes_on_in_its_session(packed, make_hub, make_kit):
+    hub = make_hub("--no-auth")
+    proxy = Proxy(hub.port)
+    try:
+        proxy.on("^PATCH", cut_request(8 * MIB))
+        packed.ok("push", NET, "demo:v1", f"{proxy.host}/team/demo:v1")
+        second = proxy.seen("^PATCH")[1]
+        start = int(second.headers["Content-Range"].split("-")[0])
+        assert start > 0 and second.sent < 12 * MIB
+    finally:
+        proxy.stop()
+
+
+def test_push_in_chunks_that_fit(packed, proxy):
+    def limit(h):
+        if h.body_left > 2 * MIB:
+            return refuse_body(413)(h)
+        return False
+
+    proxy.on("^(PATCH|PUT)", limit, times=-1)
+    packed.ok("push", NET, "demo:v1", f"{proxy.host}/team/demo:v1")
+    assert max(s.sent for s in proxy.seen("^PATCH")) <= 2 * MIB
+
+
+def test_push_gives_up(packed, proxy):
+    proxy.on("^PATCH", cut_request(0), times=99)
+    err = packed.fails("push", NET, "demo:v1", f"{proxy.host}/team/demo:v1")
+    assert err.startswith("[ERROR] Failed to push: failed to copy sha256:" + big_blob(packed))
+    assert not proxy.seen("^PUT .*/manifests/")
+    proxy.forget()
+    packed.ok("push", NET, "demo:v1", f"{proxy.host}/team/demo:v1")
+
+
+@pytest.mark.parametrize("status", [403, 404, 405, 413, 500])
+def test_push_refused(packed, proxy, status):
+    body = b'{"errors":[{"code":"X","message":"because I say so"}]}'
+    retry = {"Retry-After": "0"}
+    proxy.on("^POST", answer(status, {"Content-Type": "application/json", **retry}, body), times=99)
+    err = packed.fails("push", NET, "demo:v1", f"{proxy.host}/team/demo:v1")
+    assert f": got response {status} (" in err and err.endswith(") from remote: because I say so.\n")
+
+
+def test_a_damaged_blob_is_not_pushed(packed, proxy):
+    name = big_blob(packed)
+    path = packed.storage / "blobs/sha256" / name
+    data = bytearray(path.read_bytes())
+    data[1000] ^= 1
+    path.write_bytes(data)
+    err = packed.fails("push", NET, "demo:v1", f"{proxy.host}/team/demo:v1")
+    assert f"the registry finds blob sha256:{name} damaged" in err
+    path.write_bytes(bytes(data[:-512]))
+    err = packed.fails("push", NET, "demo:v1", f"{proxy.host}/team/demo:v1")
+    assert f"blob sha256:{name} has {len(data) - 512} bytes in local storage, not {len(data)}" in err
+
+
+# --- pulls ---
+
+
+@pytest.mark.parametrize(
+    "name, line, action",
+    [
+        ("broken blob", "^GET .*/blobs/sha256:BIG", cut_answer(5 * MIB)),
+        ("broken at once", "^GET .*/blobs/sha256:BIG", cut_answer(0)),
+        ("broken manifest", "^GET .*/manifests/", cut_answer(100)),
+        ("busy", "^GET .*/blobs/", answer(503, {"Retry-After": "0"})),
+        ("too many", "^GET .*/manifests/", answer(429, {"Retry-After": "0"})),
+    ],
+)
+def test_pull_gets_through(pushed, proxy, make_kit, name, line, action):
+    proxy.on(line.replace("BIG", big_blob(pushed)), action)
+    other = make_kit()
+    other.ok("pull", NET, pushed.ref)
+    assert proxy.rules[0].times == 0
+    check_whole(pushed, other)
+
+
+def test_pull_goes_on_where_it_broke(pushed, proxy, make_kit):
+    big = big_blob(pushed)
+    proxy.on(f"^GET .*/blobs/sha256:{big}", cut_answer(5 * MIB))
+    other = make_kit()
+    other.ok("pull", NET, pushed.ref)
+    first, second = proxy.seen(f"^GET .*/blobs/sha256:{big}")
+    assert "Range" not in first.headers
+    assert re.fullmatch(r"bytes=[1-9]\d{6,}-", second.headers["Range"]) and second.status == 206
+
+
+def test_pull_from_a_registry_without_ranges(pushed, proxy, make_kit):
+    big = big_blob(pushed)
+    proxy.on(f"^GET .*/blobs/sha256:{big}", cut_answer(5 * MIB))
+    proxy.on(f"^GET .*/blobs/sha256:{big}", no_ranges)
+    other = make_kit()
+    other.ok("pull", NET, pushed.ref)
+    check_whole(pushed, other)
+
+
+def test_pull_gives_up_and_a_later_one_goes_on(pushed, proxy, make_kit):
+    big = big_blob(pushed)
+    line = f"^GET .*/blobs/sha256:{big}"
+    proxy.on(line, cut_answer(5 * MIB)).on(line, cut_answer(0), times=99)
+    other = make_kit()
+    err = other.fails("pull", NET, pushed.ref)
+    assert err.startswith("[ERROR] Failed to pull: failed to get model layer: ")
+    have = ingest(other)[big]
+    assert 0 < have <= 5 * MIB
+    assert big not in blobs(other) and other.ok("list").count("\n") == 1
+    proxy.forget()
+    other.ok("pull", NET, pushed.ref)
+    assert proxy.seen(line)[0].headers["Range"] == f"bytes={have}-"
+    check_whole(pushed, other)
+
+
+@pytest.mark.parametrize("kind", ["blob", "config", "manifest"])
+def test_wrong_bytes_are_refused(pushed, proxy, make_kit, kind):
+    other = make_kit()
+    if kind == "manifest":
+        digest = re.search(r"sha256:\w+", pushed.ok("push", NET, "demo:v1", pushed.ref)).group()
+        proxy.forget()
+        proxy.on("^GET .*/manifests/", flip(200))
+        err = other.fails("pull", NET, f"{proxy.host}/team/demo@{digest}")
+        assert f"content of {digest} has digest sha256:" in err
+    else:
+        name = big_blob(pushed) if kind == "blob" else config_of(pushed)
+        proxy.on(f"^GET .*/blobs/sha256:{name}", flip(10))
+        err = other.fails("pull", NET, pushed.ref)
+        what = "model" if kind == "blob" else "config"
+        assert err == (
+            f"[ERROR] Failed to pull: failed to get {what} layer: "
+            "downloaded file hash does not match descriptor\n"
+        )
+        assert name not in blobs(other) and name not in ingest(other)
+    assert other.ok("list").count("\n") == 1
+    proxy.forget()
+    other.ok("pull", NET, pushed.ref)
+    check_whole(pushed, other)
+
+
+def config_of(kit):
+    [name] = [n for n, data in blobs(kit).items() if data.startswith(b'{"manifestVersion"')]
+    return name
+
+
+def test_a_damaged_part_of_before(pushed, proxy, make_kit):
+    """Quirk 27 of kit: it never gets over one."""
+    big = big_blob(pushed)
+    other = make_kit()
+    folder = other.storage / "ingest"
+    folder.mkdir(parents=True)
+    (folder / big).write_bytes(b"damaged" * 1000)
+    other.ok("pull", NET, pushed.ref)
+    assert [s.headers.get("Range") for s in proxy.seen(f"/blobs/sha256:{big}")] == ["bytes=7000-", None]
+    check_whole(pushed, other)
+
+
+def test_others_parts_are_left_alone(pushed, make_kit):
+    """Quirk 11 of kit: it removes them."""
+    other = make_kit()
+    folder = other.storage / "ingest"
+    folder.mkdir(parents=True)
+    (folder / ("0" * 64)).write_bytes(b"another download")
+    other.ok("pull", NET, pushed.ref)
+    assert ingest(other) == {"0" * 64: 16}
+
+
+def test_a_wrong_size(pushed, proxy, make_kit):
+    big = big_blob(pushed)
+    proxy.on(f"^GET .*/blobs/sha256:{big}", answer(200, {}, b"short"))
+    err = make_kit().fails("pull", NET, pushed.ref)
+    assert f"sha256:{big} has 5 bytes at the registry, not " in err
+
+
+def test_missing_blob(pushed, proxy, make_kit):
+    big = big_blob(pushed)
+    proxy.on(f"^GET .*/blobs/sha256:{big}", answer(404))
+    err = make_kit().fails("pull", NET, pushed.ref)
+    assert err == (
+        "[ERROR] Failed to pull: failed to get model layer: "
+        f"{proxy.host}/team/demo@sha256:{big}: not found\n"
+    )
+
+
+# --- the process is killed ---
+
+
+@pytest.mark.parametrize("step", ["pull.before-commit", "ingest.before-rename", "pull.after-blobs", "pull.after-list"])
+def test_pull_killed(pushed, make_kit, step):
+    other = make_kit()
+    r = other("pull", NET, pushed.ref, env={"KITVAULT_CRASH_AT": step})
+    assert r.code == 86
+    listed = other.ok("list").count("\n") - 1
+    assert listed == (1 if step == "pull.after-list" else 0)
+    for name, data in blobs(other).items():
+        assert blobs(pushed)[name] == data
+    other.ok("pull", NET, pushed.ref)
+    assert blobs(other) == blobs(pushed)
+    other.ok("unpack", pushed.ref, "-d", "out")
+
+
+def test_push_killed(packed, proxy, make_kit):
+    ref = f"{proxy.host}/team/demo:v1"
+    r = packed("push", NET, "demo:v1", ref, env={"KITVAULT_CRASH_AT": "push.before-manifest"})
+    assert r.code == 86
+    make_kit("none").fails("pull", NET, ref)
+    packed.ok("push", NET, "demo:v1", ref)
+    make_kit().ok("pull", NET, ref)
+
+
+def test_full_disk(pushed, make_kit):
+    other = make_kit()
+    other.ok("version")
+    err = other.fails("pull", NET, pushed.ref, env={"KITOPS_HOME": "/dev/full/home"})
+    assert "/dev/full/home" in err
