@@ -1,5 +1,3 @@
-#include <stdlib.h>
-
 #include "cli/lookup.h"
 #include "kitvault/kitfile.h"
 

@@ -1,5 +1,3 @@
-#include <stdlib.h>
-
 #include "cli/local.h"
 #include "cli/lookup.h"
 

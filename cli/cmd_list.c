@@ -21,7 +21,7 @@ static const kv_opt OPTS[] = {
 };
 static const list_args DEFAULTS = {.format = "table"};
 
-enum { OUTPUT_MAX = 64 << 20 };
+enum { OUTPUT_MAX = 32 << 20 };
 
 /* --- forms --- */
 

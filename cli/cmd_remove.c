@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "cli/local.h"
 #include "cli/names.h"
 #include "cli/net.h"

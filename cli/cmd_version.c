@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "base/file.h"
 #include "build_info.h"
 #include "cli/context.h"

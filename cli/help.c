@@ -371,7 +371,11 @@ void kv_man_program(kv_buf *out)
     }
     add_man_tail(out);
     kv_buf_adds(out, ".SH ENVIRONMENT\n"
-                     ".TP\n.B KITOPS_HOME\nthe home directory, where --config does not name one\n"
+                     ".TP\n.B KITOPS_HOME\nthe home directory, where --config names none\n"
+                     ".TP\n.B KITOPS_CLIENT_CERT, KITOPS_CLIENT_KEY\nwin over --cert and --key\n"
+                     ".TP\n.B http_proxy, https_proxy, no_proxy\nwhere --proxy is not given\n"
+                     ".TP\n.B DOCKER_CONFIG\nwhere Docker's logins are, which are read, too\n"
+                     ".TP\n.B KITVAULT_CLI_VERSION\nthe version written into packed ModelKits\n"
                      ".TP\n.B NO_COLOR\nno colours on a terminal\n"
                      ".SH FILES\n"
                      "The home holds storage/ (the local store), cache/ (temporary files) and "

@@ -89,8 +89,12 @@ kv_code kv_net_remote(kv_net *net, const kv_reference *ref, kv_remote **out, kv_
     }
     if (!KV_GROW(net->open, net->n_open, &net->cap_open))
         return kv_fail(err, KV_E_NOMEM, "out of memory");
-    KV_TRY(kv_remote_open(ref, &net->options, out, err));
-    net->open[net->n_open++] = (struct kv_net_repository){kv_buf_take(&name), *out};
+    kv_auto(kv_remote) remote = NULL;
+    KV_TRY(kv_remote_open(ref, &net->options, &remote, err));
+    kv_auto_str key = kv_buf_take(&name);
+    if (!key) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    *out = remote;
+    net->open[net->n_open++] = (struct kv_net_repository){KV_TAKE(key), KV_TAKE(remote)};
     return KV_OK;
 }
 
