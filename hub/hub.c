@@ -10,8 +10,10 @@
 #include "hub/job/chores.h"
 #include "hub/job/tlog.h"
 #include "hub/log.h"
+#include "hub/metrics.h"
 #include "hub/service/audit.h"
 #include "hub/service/first_admin.h"
+#include "hub/service/history.h"
 #include "hub/service/registry.h"
 #include "hub/service/upload.h"
 #include "kitvault/version.h"
@@ -92,11 +94,29 @@ static kv_code open_parts(kv_hub *hub, kv_error *err)
     return kv_chores_start(CHORES, KV_COUNT(CHORES), hub, &hub->chores, err);
 }
 
+static void add_metrics(void *ctx, kv_buf *out)
+{
+    const kv_hub *hub = ctx;
+    kv_sign_ins n = kv_identity_sign_ins(hub->identity);
+    kv_metric_head(out, "kv_auth_total", "counter", "Sign-ins by method and outcome.");
+    kv_metric_value(out, "kv_auth_total", "method=\"password\",outcome=\"ok\"", n.password_ok);
+    kv_metric_value(out, "kv_auth_total", "method=\"password\",outcome=\"failed\"",
+                    n.password_failed);
+    kv_metric_value(out, "kv_auth_total", "method=\"token\",outcome=\"ok\"", n.token_ok);
+    kv_metric_value(out, "kv_auth_total", "method=\"token\",outcome=\"failed\"", n.token_failed);
+    int64_t n_events;
+    if (kv_events_count(hub->db, &n_events, NULL) != KV_OK) return;
+    kv_metric_head(out, "kv_audit_events_total", "counter", "Events of the audit log, ever.");
+    kv_metric_value(out, "kv_audit_events_total", "", (uint64_t)n_events);
+}
+
 kv_code kv_hub_open(kv_hub *hub, const kv_config *config, kv_error *err)
 {
     hub->config = config;
     hub->lock_fd = -1;
     kv_code rc = open_parts(hub, err);
+    if (rc == KV_OK && hub->metrics && !kv_metrics_add_source(hub->metrics, add_metrics, hub))
+        rc = kv_fail(err, KV_E_INTERNAL, "too many sources of metrics");
     if (rc != KV_OK) kv_hub_close(hub);
     return rc;
 }

@@ -4,12 +4,25 @@
 
 enum { BODY_MAX = 64 << 10, LIMIT_DEFAULT = 50, LIMIT_MAX = 500 };
 
+/* A page of another site can make a browser send a body with the login it knows, but not, without
+ * asking first, one of this type. */
+static bool is_json(kv_sv content_type)
+{
+    kv_sv type;
+    (void)kv_sv_cut(content_type, ';', &type, NULL);
+    return kv_sv_eq_nocase(kv_sv_trim(type), KV_SV("application/json"));
+}
+
 kv_code kv_api_body(kv_request *req, const kv_jtable *table, kv_jdoc **doc, void *out,
                     kv_error *err)
 {
     kv_auto_secret_buf text = KV_BUF(BODY_MAX); /* may hold a password */
     kv_arena *arena = kv_req_arena(req);
     if (!arena) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    if (!is_json(kv_req_header(req, "Content-Type"))) {
+        kv_code rc = kv_fail(err, KV_E_INVALID, "the body must be sent as application/json");
+        return kv_req_fail_as(req, rc, 415, "unsupported_media_type", KV_SV(""));
+    }
     KV_TRY(kv_body_read_all(req, &text, err));
     KV_TRY(kv_jdoc_parse(kv_buf_sv(&text), doc, err));
     return kv_json_bind(kv_jdoc_root(*doc), table, arena, "", out, err);

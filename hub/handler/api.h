@@ -4,8 +4,8 @@
 #include "hub/hub.h"
 #include "json/json.h"
 
-/** Reads the body, at most 64 KiB, into the struct of the table; strings live as long as *doc.
- * Errors: KV_E_LIMIT, KV_E_SYNTAX, KV_E_INVALID. */
+/** Reads the body, at most 64 KiB of application/json, into the struct of the table; strings live as
+ * long as *doc. Errors: KV_E_LIMIT, KV_E_SYNTAX, KV_E_INVALID. */
 KV_MUST_CHECK kv_code kv_api_body(kv_request *req, const kv_jtable *table, kv_jdoc **doc, void *out,
                                   kv_error *err);
 /** The parameters limit (1 to 500, default 50) and cursor of a list. Errors: KV_E_ARG. */

@@ -26,3 +26,11 @@ kv_code kv_events_of_repository(kv_db *db, kv_sv repository, kv_sv tag, kv_sv di
     return kv_q_audit_of_repository(tx, kv_sv_of(row.id), tag, digest, newest_first(page),
                                     page->at_most, fn, ctx, err);
 }
+
+kv_code kv_events_count(kv_db *db, int64_t *out, kv_error *err)
+{
+    int64_t time_us;
+    kv_auto(kv_tx) tx = NULL;
+    KV_TRY(kv_tx_begin(db, KV_TX_READ, &tx, err));
+    return kv_q_audit_last(tx, out, &time_us, err);
+}

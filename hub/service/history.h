@@ -17,3 +17,5 @@ KV_MUST_CHECK kv_code kv_events_all(kv_db *db, const kv_event_page *page, kv_lea
 KV_MUST_CHECK kv_code kv_events_of_repository(kv_db *db, kv_sv repository, kv_sv tag, kv_sv digest,
                                               const kv_event_page *page, kv_leaf_fn *fn, void *ctx,
                                               kv_error *err);
+/** How many events there are: the number of the last one. */
+KV_MUST_CHECK kv_code kv_events_count(kv_db *db, int64_t *out, kv_error *err);

@@ -55,6 +55,7 @@ struct kv_identity {
     uint8_t token_key[KV_MAC_BYTES];
     uint8_t cache_key[KV_MAC_BYTES]; /* of this process */
     atomic_uint_least64_t changes;
+    atomic_uint_least64_t n_password_ok, n_password_failed, n_token_ok, n_token_failed;
     kv_throttle *throttle;
     pthread_mutex_t hash_lock; /* one Argon2 at a time: its memory counts */
     atomic_uint n_hashing;
@@ -76,6 +77,14 @@ kv_audit *kv_identity_audit(const kv_identity *id)
 const char *kv_identity_hub(const kv_identity *id)
 {
     return id->hub;
+}
+
+kv_sign_ins kv_identity_sign_ins(const kv_identity *id)
+{
+    return (kv_sign_ins){.password_ok = atomic_load(&id->n_password_ok),
+                         .password_failed = atomic_load(&id->n_password_failed),
+                         .token_ok = atomic_load(&id->n_token_ok),
+                         .token_failed = atomic_load(&id->n_token_failed)};
 }
 
 void kv_identity_changed(kv_identity *id)
@@ -368,8 +377,8 @@ static kv_code check(kv_identity *id, kv_sv name, kv_sv password, const kv_princ
     return kv_fail(err, KV_E_AUTH, "wrong user name or password");
 }
 
-kv_code kv_identity_password(kv_identity *id, kv_sv name, kv_sv password, kv_arena *arena,
-                             kv_principal *io, unsigned *out_wait_s, kv_error *err)
+static kv_code by_password(kv_identity *id, kv_sv name, kv_sv password, kv_arena *arena,
+                           kv_principal *io, unsigned *out_wait_s, kv_error *err)
 {
     uint8_t mac[KV_MAC_BYTES];
     verified known;
@@ -394,10 +403,24 @@ kv_code kv_identity_password(kv_identity *id, kv_sv name, kv_sv password, kv_are
     return fill(p, arena, io, err);
 }
 
+static kv_code counted(kv_code rc, atomic_uint_least64_t *ok, atomic_uint_least64_t *failed)
+{
+    if (rc == KV_OK) atomic_fetch_add_explicit(ok, 1, memory_order_relaxed);
+    if (rc == KV_E_AUTH) atomic_fetch_add_explicit(failed, 1, memory_order_relaxed);
+    return rc;
+}
+
+kv_code kv_identity_password(kv_identity *id, kv_sv name, kv_sv password, kv_arena *arena,
+                             kv_principal *io, unsigned *out_wait_s, kv_error *err)
+{
+    return counted(by_password(id, name, password, arena, io, out_wait_s, err), &id->n_password_ok,
+                   &id->n_password_failed);
+}
+
 /* --- tokens --- */
 
-kv_code kv_identity_token(kv_identity *id, kv_sv text, kv_arena *arena, kv_principal *io,
-                          kv_error *err)
+static kv_code by_token(kv_identity *id, kv_sv text, kv_arena *arena, kv_principal *io,
+                        kv_error *err)
 {
     kv_token t;
     KV_TRY(kv_token_parse(id->token_key, text, kv_now_us() / 1000000, arena, &t, err));
@@ -414,6 +437,12 @@ kv_code kv_identity_token(kv_identity *id, kv_sv text, kv_arena *arena, kv_princ
     KV_TRY(rc);
     io->token_id = t.id;
     return fill(p, arena, io, err);
+}
+
+kv_code kv_identity_token(kv_identity *id, kv_sv text, kv_arena *arena, kv_principal *io,
+                          kv_error *err)
+{
+    return counted(by_token(id, text, arena, io, err), &id->n_token_ok, &id->n_token_failed);
 }
 
 /* Adds s to what is granted already, or to the end. False: too many repositories. */

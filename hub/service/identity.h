@@ -58,6 +58,11 @@ KV_MUST_CHECK kv_code kv_identity_issue(kv_identity *id, const kv_principal *who
                                         const kv_scope *asked, size_t n_asked, kv_arena *arena,
                                         kv_issued *out, kv_error *err);
 
+typedef struct kv_sign_ins { /* since the start */
+    uint64_t password_ok, password_failed, token_ok, token_failed;
+} kv_sign_ins;
+kv_sign_ins kv_identity_sign_ins(const kv_identity *id);
+
 /** Hashes a new password, one at a time. Errors: KV_E_INVALID (too short or long), KV_E_BUSY. */
 KV_MUST_CHECK kv_code kv_identity_hash(kv_identity *id, kv_sv password,
                                        char out[KV_PASSWORD_HASH_MAX], kv_error *err);

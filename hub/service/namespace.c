@@ -17,17 +17,22 @@ static bool grammar_ok(kv_sv name)
     return word;
 }
 
-bool kv_namespace_name_valid(kv_sv name)
+/* Words that the hub's own pages and protocols begin with. */
+static bool reserved(kv_sv name)
 {
     static const char *const RESERVED[] = {
         "api",    "v2",      "r",     "ui",      "hf",      "mlflow", "dvc",     "vertex",
         "aws",    "tlog",    "blob",  "token",   "healthz", "readyz", "metrics", "login",
         "logout", "auditor", "admin", "explore", "search",  "static",
     };
-    if (kv_sv_is(name, "_")) return true;
     for (size_t i = 0; i < KV_COUNT(RESERVED); i++)
-        if (kv_sv_is(name, RESERVED[i])) return false;
-    return grammar_ok(name);
+        if (kv_sv_is(name, RESERVED[i])) return true;
+    return false;
+}
+
+bool kv_namespace_name_valid(kv_sv name)
+{
+    return kv_sv_is(name, "_") || (grammar_ok(name) && !reserved(name));
 }
 
 bool kv_user_name_valid(kv_sv name)
@@ -42,6 +47,9 @@ kv_code kv_namespace_ensure(kv_audit *audit, kv_tx *tx, const kv_principal *who,
     kv_code rc = kv_q_namespace_find(tx, ns, out_id, &missing);
     if (rc == KV_OK) return KV_OK;
     if (rc != KV_E_NOTFOUND) return kv_fail(err, rc, "%s", missing.msg);
+    if (reserved(ns))
+        return kv_fail(err, KV_E_INVALID, "'%.*s' cannot be a namespace: the hub needs the word",
+                       KV_ARG(ns));
     kv_uuid7(out_id);
     int64_t seq;
     kv_event ev = {.action = "namespace.created",

@@ -52,7 +52,8 @@ class Closed:
 
     def api(self, method, path, body=None, as_user="admin", want=200):
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        r = self.hub.request(method, f"/api/v1/{path}", data, auth=self.user(as_user))
+        headers = {"Content-Type": "application/json"} if data is not None else None
+        r = self.hub.request(method, f"/api/v1/{path}", data, headers, self.user(as_user))
         assert r.status == want, (r.status, r.body)
         return r.json() if r.body else None
 

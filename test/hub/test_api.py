@@ -115,6 +115,20 @@ def test_bad_requests(closed, method, path, body, words):
     assert "twelve letters" not in message
 
 
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonp"])
+def test_body_of_another_type(closed, kind):
+    headers = {"Content-Type": kind} if kind else None
+    body = b'{"name":"x1","password":"twelve letters"}'
+    r = closed.hub.request("POST", "/api/v1/users", body, headers, closed.admin)
+    assert (r.status, r.json()["error"]["code"]) == (415, "unsupported_media_type")
+
+
+def test_json_with_a_charset(closed):
+    headers = {"Content-Type": "Application/JSON; charset=utf-8"}
+    r = closed.hub.request("PUT", "/api/v1/users/otto/grants/team", b'{"role":"none"}', headers, closed.admin)
+    assert r.status == 200
+
+
 def test_too_large(closed):
     assert error(closed, "POST", "users", b" " * 70000, want=413)[0] == "too_large"
 

@@ -339,3 +339,24 @@ def test_upload_is_bound_to_its_starter(closed):
     finally:
         closed.grant("otto", "team", "none")
     assert mine.finish(location, digest(data), data).status == 201
+
+
+def test_metrics_count_sign_ins(own_closed):
+    c = own_closed
+    c.hub.request("GET", "/v2/", auth=("anna", "wrong"))
+    bearer(c.oci(None), c.token("anna")["token"]).request("GET", "/v2/")
+    bearer(c.oci(None), "kvs_x.y").request("GET", "/v2/")
+    page = c.hub.request("GET", "/metrics").body.decode()
+    value = dict(line.rsplit(" ", 1) for line in page.splitlines() if line.startswith("kv_a"))
+    assert value['kv_auth_total{method="password",outcome="failed"}'] == "1"
+    assert value['kv_auth_total{method="token",outcome="ok"}'] == "1"
+    assert value['kv_auth_total{method="token",outcome="failed"}'] == "1"
+    assert int(value["kv_audit_events_total"]) >= 8
+
+
+@pytest.mark.parametrize("ns", ["api", "ui", "token", "static"])
+def test_words_the_hub_needs_are_no_namespaces(closed, ns):
+    o = closed.oci("admin", f"{ns}/x")
+    r = o.finish(o.start(), digest(b"x"), b"x")
+    assert r.status == 400
+    assert "namespace" in r.json()["errors"][0]["message"]
