@@ -135,8 +135,8 @@ static void conn_free(kv_conn *c)
     free(c);
 }
 
-/* Hands c to the poller. Between the lock and the poller nobody can free it, since only an event
- * leads to that; behind the poller it is somebody else's. */
+/* Hands c to the poller, after which it is somebody else's. Under the lock, which whoever gets the
+ * event takes first: what was written to c before is seen there. */
 static void park(kv_conn *c, enum place place, uint64_t since_us)
 {
     kv_server *srv = c->srv;
@@ -150,8 +150,9 @@ static void park(kv_conn *c, enum place place, uint64_t since_us)
     bool full = place == AT_HEAD && srv->at[AT_HEAD].n > PARTIAL_HEADS_MAX;
     /* A stop that has walked the lists already did not see this one. */
     if (kv_server_is_stopping(srv) && place != AT_LINGER) shutdown(c->fd, SHUT_RDWR);
+    bool lost = full || epoll_ctl(srv->epoll_fd, op, c->fd, &ev) < 0;
     pthread_mutex_unlock(&srv->lock);
-    if (full || epoll_ctl(srv->epoll_fd, op, c->fd, &ev) < 0) conn_free(c);
+    if (lost) conn_free(c);
 }
 
 static enum place unpark(kv_conn *c)

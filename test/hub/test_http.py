@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from harness import http
+from harness import http, sanitized
 from rawhttp import Raw, get, wait_until
 
 pytestmark = pytest.mark.asan
@@ -341,7 +341,7 @@ def test_slow_heads_and_bodies_beside_normal_traffic(make_hub, n):
                 assert c.answer()[0] == 200
                 times.append(time.monotonic() - started)
         assert sorted(times)[100] < 0.1
-        assert hub.peak_rss_kib() < 64 * 1024 or "asan" in str(hub.command(0)[0])
+        assert hub.peak_rss_kib() < 64 * 1024 or sanitized()
 
 
 @pytest.mark.parametrize("n", [2000, pytest.param(10000, marks=pytest.mark.slow)])
@@ -359,7 +359,7 @@ def test_idle_connections_cost_little(make_hub, n):
             socks.append(socket.create_connection(("127.0.0.1", hub.port), 10))
         wait_until(lambda: metric(hub, "kv_http_connections") > n, 20)
         each = (metric(hub, "process_resident_memory_bytes") - before) / n
-        assert each < 1024, f"{each} bytes per idle connection"
+        assert each < 1024 or sanitized(), f"{each} bytes per idle connection"
         for s in socks[:: n // 50]:  # all of them still work
             s.sendall(get())
             assert s.recv(100).startswith(b"HTTP/1.1 200 ")
@@ -427,8 +427,9 @@ def test_a_running_request_ends_before_the_hub_does(make_hub):
     with Raw(hub) as idle, Raw(hub) as c:
         idle.send(get())
         assert idle.answer()[0] == 200
-        c.send(upload_head(hub, 5), "he")
+        c.send(upload_head(hub, 5))
         assert c.head()[0] == 100
+        c.send("he")
         hub.process.send_signal(signal.SIGTERM)
         assert idle.is_closed()
         with pytest.raises(OSError):
@@ -444,8 +445,9 @@ def test_a_running_request_ends_before_the_hub_does(make_hub):
 def test_a_request_that_does_not_end_is_cut(make_hub):
     hub = make_hub("--no-auth", "--stop-grace=1")
     with Raw(hub) as c:
-        c.send(upload_head(hub, 5), "he")
+        c.send(upload_head(hub, 5))
         assert c.head()[0] == 100
+        c.send("he")
         started = time.monotonic()
         hub.process.send_signal(signal.SIGTERM)
         assert hub.process.wait(10) == 0
