@@ -242,8 +242,8 @@ static void text(kv_yout *y, kv_sv s, where at)
             literal(y, s, scalar_indent(y));
         else
             double_quoted(y, s);
-    } else if (kv_yaml_needs_quotes(s)) {
-        double_quoted(y, s);
+    } else if (kv_yaml_needs_quotes(s) || (at == AT_KEY && kv_sv_is(s, "<<"))) {
+        double_quoted(y, s); /* a plain "<<" would merge */
     } else if (at == IN_FLOW ? t.flow_plain : t.plain) {
         plain(y, s);
     } else if (t.single) {
@@ -472,6 +472,8 @@ static void number(kv_yout *y, const kv_value *v)
         kv_buf_adds(&b, ".nan");
     else if (isinf(v->d))
         kv_buf_adds(&b, v->d < 0 ? "-.inf" : ".inf");
+    else if (v->d == 0 && signbit(v->d))
+        kv_buf_adds(&b, "-0.0"); /* "-0" would come back as the integer */
     else
         kv_json_double_add(&b, v->d);
     plain(y, kv_buf_sv(&b));

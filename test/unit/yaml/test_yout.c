@@ -37,6 +37,7 @@ static void writes_trees(void **state)
         {"{\"\": 1, \"y\": 2, \"a: b\": 3, \"#c\": 4}", "\"\": 1\n'#c': 4\n'a: b': 3\n\"y\": 2\n"},
         {"{\"" LONG_KEY "\": 1}", "? " LONG_KEY "\n: 1\n"},
         {"{\"" LONG_KEY "\": {\"a\": [1]}}", "? " LONG_KEY "\n: a:\n    - 1\n"},
+        {"{\"<<\": \"<<\"}", "\"<<\": <<\n"},
         {"{\"two\\nlines\": [1]}", "? |-\n  two\n  lines\n: - 1\n"},
     };
     (void)state;
@@ -154,7 +155,11 @@ static void writes_numbers_json_cannot_say(void **state)
     static const struct {
         double d;
         const char *want;
-    } CASES[] = {{NAN, ".nan\n"}, {INFINITY, ".inf\n"}, {-INFINITY, "-.inf\n"}};
+    } CASES[] = {{NAN, ".nan\n"},
+                 {INFINITY, ".inf\n"},
+                 {-INFINITY, "-.inf\n"},
+                 {-0.0, "-0.0\n"},
+                 {0.0, "0\n"}};
     (void)state;
     for (size_t i = 0; i < KV_COUNT(CASES); i++) {
         kv_auto_buf out = KV_BUF(100);
