@@ -1,0 +1,46 @@
+"""Peak memory of the commands for a model of 9 GiB, and of the hub while it takes four uploads."""
+import threading
+
+from common import GIB, megabytes
+
+LIMIT_KIB = 64 * 1024
+
+
+def run(bench):
+    hub, address = bench.start_hub()
+    tree = bench.fresh("tree")
+    with open(tree / "weights.bin", "wb") as f:
+        f.truncate(9 * GIB)  # sparse: the bytes are zeros, the work is the same
+    (tree / "Kitfile").write_text("manifestVersion: 1.0.0\nmodel:\n  path: weights.bin\n")
+    ref = f"{address}/bench/big:v1"
+    home, other = bench.fresh("home"), bench.fresh("other")
+    steps = [("pack", [bench.kitvault, "pack", tree, "-t", ref], home),
+             ("push", [bench.kitvault, "push", ref, "--plain-http"], home),
+             ("pull", [bench.kitvault, "pull", ref, "--plain-http"], other),
+             ("unpack", [bench.kitvault, "unpack", ref, "-d", bench.work / "out"], other)]  # fmt: skip
+    for name, argv, where in steps:
+        spent, peak = bench.timed(argv, home=where)
+        bench.row(f"{name} of 9 GiB", megabytes(peak), "64 MiB", peak <= LIMIT_KIB, f"{9 / spent:.2f} GiB/s")
+    bench.stop(hub)
+    for name in ("home", "other", "out", "tree"):
+        bench.fresh(name)
+
+    hub, address = bench.start_hub()
+    homes = []
+    for i in range(4):
+        tree, home = bench.fresh(f"tree{i}"), bench.fresh(f"home{i}")
+        with open(tree / "weights.bin", "wb") as f:
+            f.truncate(GIB)
+            f.write(bytes([i + 1]))
+        (tree / "Kitfile").write_text("manifestVersion: 1.0.0\nmodel:\n  path: weights.bin\n")
+        bench.timed([bench.kitvault, "pack", tree, "-t", f"{address}/bench/up{i}:v1"], home=home)
+        homes.append(home)
+    threads = [threading.Thread(target=bench.timed, args=([bench.kitvault, "push", f"{address}/bench/up{i}:v1",
+                                                           "--plain-http"],), kwargs={"home": home})
+               for i, home in enumerate(homes)]  # fmt: skip
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    peak = bench.peak_kib(hub)
+    bench.row("hub, four uploads of 1 GiB at once", megabytes(peak), "64 MiB", peak <= LIMIT_KIB)
