@@ -88,6 +88,7 @@ static int on_seek(void *arg, curl_off_t off, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type */
 static size_t on_header(char *p, size_t size, size_t count, void *arg)
 {
     channel *c = arg;

@@ -21,6 +21,7 @@
 /* clang-format on */
 
 typedef struct kv_curl_functions {
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): declares a member */
 #define X(name) __typeof__(&curl_##name) name;
     KV_CURL_FUNCTIONS(X)
 #undef X
