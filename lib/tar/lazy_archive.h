@@ -17,6 +17,7 @@
 /* clang-format on */
 
 typedef struct kv_archive_functions {
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): declares a member */
 #define X(name) __typeof__(&archive_##name) name;
     KV_ARCHIVE_FUNCTIONS(X)
 #undef X
