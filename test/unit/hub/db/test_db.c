@@ -1,7 +1,9 @@
 #include "test/unit/hub/hub_test.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static kv_query Q_PROGRESS = KV_QUERY(
     "INSERT INTO progress VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2");
@@ -197,6 +199,78 @@ static void writers_share_commits(void **state)
     }
 }
 
+static kv_query Q_NOTE = KV_QUERY("INSERT INTO progress VALUES (?1, ?2)");
+
+typedef struct noter { /* rows it was told are there, and a bound on tries */
+    kv_db *db;
+    int id, n_tries, n_kept, n_refused;
+    bool kept[400];
+} noter;
+
+static void note_name(int id, int i, char out[600])
+{
+    snprintf(out, 600, "n%d-%d-%0500d", id, i, 0);
+}
+
+static void *note_many(void *arg)
+{
+    noter *w = arg;
+    for (int i = 0; i < w->n_tries; i++) {
+        char name[600];
+        kv_tx *tx = NULL;
+        note_name(w->id, i, name);
+        kv_code rc = kv_tx_begin(w->db, KV_TX_WORK, &tx, NULL);
+        if (rc == KV_OK)
+            rc = kv_tx_exec(tx, &Q_NOTE, KV_VALS(kv_v_text(kv_sv_of(name)), kv_v_int(i)), NULL,
+                            NULL);
+        if (rc == KV_OK)
+            rc = kv_tx_commit(KV_TAKE(tx), NULL);
+        else
+            kv_tx_rollback(tx);
+        w->kept[i] = rc == KV_OK;
+        w->n_kept += rc == KV_OK;
+        w->n_refused += rc != KV_OK;
+    }
+    return NULL;
+}
+
+/* The disk fills up in the middle of shared commits: whoever was told yes is kept, whoever was told
+ * no is not there, and it goes on when there is room again. */
+static void full_disk(void **state)
+{
+    hub_fixture *f = *state;
+    noter w[8];
+    pthread_t t[8];
+    struct rlimit before, low;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    low = before;
+    low.rlim_cur = 1200 * 1024; /* of the write-ahead log */
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+    for (int i = 0; i < 8; i++) {
+        w[i] = (noter){.db = f->db, .id = i, .n_tries = 400};
+        assert_int_equal(pthread_create(&t[i], NULL, note_many, &w[i]), 0);
+    }
+    int n_refused = 0, n_kept = 0;
+    for (int i = 0; i < 8; i++) {
+        pthread_join(t[i], NULL);
+        n_refused += w[i].n_refused;
+        n_kept += w[i].n_kept;
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_true(n_refused > 0 && n_kept > 0);
+    for (int i = 0; i < 8; i++)
+        for (int k = 0; k < 400; k++) {
+            char name[600];
+            note_name(i, k, name);
+            if ((progress(f->db, name) >= 0) != w[i].kept[k])
+                fail_msg("%.10s was told %d", name, w[i].kept[k]);
+        }
+    noter after = {.db = f->db, .id = 9, .n_tries = 10};
+    (void)note_many(&after);
+    assert_int_equal(after.n_kept, 10);
+}
+
 static void opens_again(void **state)
 {
     hub_fixture *f = *state;
@@ -238,4 +312,5 @@ static void refuses_other_files(void **state)
 
 KV_TEST_MAIN(WITH_HUB(values_come_back), WITH_HUB(rules_of_the_kinds), WITH_HUB(errors_have_codes),
              WITH_HUB(rollback_and_snapshots), WITH_HUB(counts_state_commits),
-             WITH_HUB(writers_share_commits), WITH_HUB(opens_again), WITH_HUB(refuses_other_files))
+             WITH_HUB(writers_share_commits), WITH_HUB(full_disk), WITH_HUB(opens_again),
+             WITH_HUB(refuses_other_files))
