@@ -237,20 +237,17 @@ static void plain(kv_yout *y, kv_sv s)
 static void text(kv_yout *y, kv_sv s, where at)
 {
     traits t = analyze(s);
-    if (kv_sv_find(s, '\n') != SIZE_MAX) {
-        if (at == AT_VALUE && t.literal)
-            literal(y, s, scalar_indent(y));
-        else
-            double_quoted(y, s);
-    } else if (kv_yaml_needs_quotes(s) || (at == AT_KEY && kv_sv_is(s, "<<"))) {
-        double_quoted(y, s); /* a plain "<<" would merge */
-    } else if (at == IN_FLOW ? t.flow_plain : t.plain) {
-        plain(y, s);
-    } else if (t.single) {
-        single_quoted(y, s);
-    } else {
+    bool lines = kv_sv_find(s, '\n') != SIZE_MAX;
+    bool merge = at == AT_KEY && kv_sv_is(s, "<<"); /* plain it would merge */
+    bool plain_ok = at == IN_FLOW ? t.flow_plain : t.plain;
+    if (lines && at == AT_VALUE && t.literal)
+        literal(y, s, scalar_indent(y));
+    else if (lines || merge || kv_yaml_needs_quotes(s) || (!plain_ok && !t.single))
         double_quoted(y, s);
-    }
+    else if (plain_ok)
+        plain(y, s);
+    else
+        single_quoted(y, s);
 }
 
 /* Bytes that are no UTF-8: base64 in lines of 70, as yaml.v3. */
