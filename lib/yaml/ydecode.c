@@ -313,6 +313,7 @@ static bool key_text(building *b, kv_ydec *d, kv_ynode *key, kv_sv *out)
     }
     if (ok && !kv_ydec_text(d, key, out)) {
         *out = KV_SV("null"); /* a null key makes the map one JSON cannot say */
+        b->may_repeat = true; /* "~" and "" are the same key */
         ok = d->fatal == KV_OK;
     }
     kv_ydec_leave(d, &visit);
