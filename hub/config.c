@@ -11,11 +11,11 @@ enum { FILE_MAX = 1 << 20, TEXT_MAX = 4096 };
 typedef struct setting {
     const char *key;
     size_t off;
-    char kind; /* s text, b boolean, u number */
     const char *standard;
     uint64_t min, max; /* of numbers */
-    bool reloads;      /* SIGHUP reads it again */
     const char *help;
+    char kind;    /* s text, b boolean, u number */
+    bool reloads; /* SIGHUP reads it again */
 } setting;
 
 /* clang-format off */

@@ -582,7 +582,7 @@ static kv_code open_listener(kv_server *srv, kv_error *err)
     const char *port;
     KV_TRY(split_listen(srv->opt.listen, host, sizeof(host), &port, err));
     struct addrinfo want = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_PASSIVE};
-    struct addrinfo *found;
+    struct addrinfo *found = NULL;
     int e = getaddrinfo(host, port, &want, &found);
     if (e)
         return kv_fail(err, KV_E_ARG, "cannot listen on '%s': %s", srv->opt.listen,

@@ -188,7 +188,7 @@ kv_code kv_router_find(const kv_router *r, kv_request *req, size_t *out_index, k
 
 static kv_code dispatch(const kv_router *r, kv_request *req, kv_error *err)
 {
-    size_t i;
+    size_t i = 0;
     KV_TRY(kv_router_find(r, req, &i, err));
     kv_req_set_route(req, i);
     const kv_route *route = &r->routes[i];

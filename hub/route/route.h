@@ -19,8 +19,8 @@
 typedef kv_code kv_handler_fn(kv_hub *hub, kv_request *req, kv_error *err);
 
 typedef struct kv_route {
-    kv_method method; /* KV_GET serves HEAD too unless a KV_HEAD row comes first */
     const char *pattern;
+    kv_method method; /* KV_GET serves HEAD too unless a KV_HEAD row comes first */
     kv_right right;
     kv_handler_fn *handler;
     const char *summary; /* one line for the API document */

@@ -12,17 +12,17 @@ static kv_code nothing(kv_hub *hub, kv_request *req, kv_error *err)
 
 /* clang-format off */
 static const kv_route ROUTES[] = {
-    {KV_GET, "/healthz", KV_RIGHT_NONE, nothing, ""},
-    {KV_GET, "/v2/", KV_RIGHT_PING, nothing, ""},
-    {KV_GET, "/v2/{name*}/tags/list", KV_RIGHT_PULL, nothing, ""},
-    {KV_GET, "/v2/{name*}/manifests/{ref}", KV_RIGHT_PULL, nothing, ""},
-    {KV_PUT, "/v2/{name*}/manifests/{ref}", KV_RIGHT_PUSH, nothing, ""},
-    {KV_POST, "/v2/{name*}/blobs/uploads/", KV_RIGHT_PUSH, nothing, ""},
-    {KV_PUT, "/v2/{name*}/blobs/uploads/{id}", KV_RIGHT_PUSH, nothing, ""},
-    {KV_GET, "/v2/{name*}/blobs/{digest}", KV_RIGHT_PULL, nothing, ""},
-    {KV_HEAD, "/api/v1/repos/{repo}", KV_RIGHT_PULL, nothing, ""},
-    {KV_GET, "/api/v1/repos/{repo}", KV_RIGHT_PULL, nothing, ""},
-    {KV_GET, "/api/v1/repos/{repo*}/-/history", KV_RIGHT_PULL, nothing, ""},
+    {"/healthz", KV_GET, KV_RIGHT_NONE, nothing, ""},
+    {"/v2/", KV_GET, KV_RIGHT_PING, nothing, ""},
+    {"/v2/{name*}/tags/list", KV_GET, KV_RIGHT_PULL, nothing, ""},
+    {"/v2/{name*}/manifests/{ref}", KV_GET, KV_RIGHT_PULL, nothing, ""},
+    {"/v2/{name*}/manifests/{ref}", KV_PUT, KV_RIGHT_PUSH, nothing, ""},
+    {"/v2/{name*}/blobs/uploads/", KV_POST, KV_RIGHT_PUSH, nothing, ""},
+    {"/v2/{name*}/blobs/uploads/{id}", KV_PUT, KV_RIGHT_PUSH, nothing, ""},
+    {"/v2/{name*}/blobs/{digest}", KV_GET, KV_RIGHT_PULL, nothing, ""},
+    {"/api/v1/repos/{repo}", KV_HEAD, KV_RIGHT_PULL, nothing, ""},
+    {"/api/v1/repos/{repo}", KV_GET, KV_RIGHT_PULL, nothing, ""},
+    {"/api/v1/repos/{repo*}/-/history", KV_GET, KV_RIGHT_PULL, nothing, ""},
 };
 /* clang-format on */
 
@@ -169,11 +169,11 @@ static kv_code fail_late(kv_hub *hub, kv_request *req, kv_error *err)
 static void answers_failures(void **state)
 {
     static const kv_route FAILING[] = {
-        {KV_GET, "/as", KV_RIGHT_NONE, fail_as, ""},
-        {KV_GET, "/code/{code}", KV_RIGHT_NONE, fail_plain, ""},
-        {KV_GET, "/api/code/{code}", KV_RIGHT_NONE, fail_plain, ""},
-        {KV_GET, "/late", KV_RIGHT_NONE, fail_late, ""},
-        {KV_GET, "/admin", KV_RIGHT_ADMIN, nothing, ""},
+        {"/as", KV_GET, KV_RIGHT_NONE, fail_as, ""},
+        {"/code/{code}", KV_GET, KV_RIGHT_NONE, fail_plain, ""},
+        {"/api/code/{code}", KV_GET, KV_RIGHT_NONE, fail_plain, ""},
+        {"/late", KV_GET, KV_RIGHT_NONE, fail_late, ""},
+        {"/admin", KV_GET, KV_RIGHT_ADMIN, nothing, ""},
     };
     static const struct {
         const char *path;
