@@ -5,60 +5,11 @@
 #include <time.h>
 
 #include "base/file.h"
+#include "http/status.h"
 #include "hub/http/conn.h"
 
-enum {
-    ONE_PACKET = 8 * 1024
-}; /* a body up to this is copied behind its head: one send, one record */
-
-static const char *reason(int status)
-{
-    static const struct {
-        int status;
-        const char *text;
-    } REASONS[] = {
-        {200, "OK"},
-        {201, "Created"},
-        {202, "Accepted"},
-        {204, "No Content"},
-        {206, "Partial Content"},
-        {301, "Moved Permanently"},
-        {302, "Found"},
-        {303, "See Other"},
-        {304, "Not Modified"},
-        {307, "Temporary Redirect"},
-        {308, "Permanent Redirect"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {406, "Not Acceptable"},
-        {408, "Request Timeout"},
-        {409, "Conflict"},
-        {410, "Gone"},
-        {411, "Length Required"},
-        {412, "Precondition Failed"},
-        {413, "Content Too Large"},
-        {414, "URI Too Long"},
-        {415, "Unsupported Media Type"},
-        {416, "Range Not Satisfiable"},
-        {417, "Expectation Failed"},
-        {422, "Unprocessable Content"},
-        {428, "Precondition Required"},
-        {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"},
-        {501, "Not Implemented"},
-        {502, "Bad Gateway"},
-        {503, "Service Unavailable"},
-        {505, "HTTP Version Not Supported"},
-        {507, "Insufficient Storage"},
-    };
-    for (size_t i = 0; i < KV_COUNT(REASONS); i++)
-        if (REASONS[i].status == status) return REASONS[i].text;
-    return "Status";
-}
+/* A body up to this is copied behind its head: one send, one record. */
+enum { ONE_PACKET = 8 * 1024 };
 
 /* "Tue, 24 Nov 2026 10:34:27 GMT" (RFC 9110 section 5.6.7), made once a second and thread. */
 static kv_sv date_text(void)
@@ -140,7 +91,7 @@ static kv_code make_head(kv_request *req, int status, const char *content_type, 
     kv_buf_truncate(b, 0);
     b->failed = KV_OK;
     char line[80];
-    int n = snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\n", status, reason(status));
+    int n = snprintf(line, sizeof(line), "HTTP/1.1 %d %s\r\n", status, kv_http_status_text(status));
     kv_buf_add(b, (kv_sv){line, (size_t)n});
     add_line(b, "Date", date_text());
     if (content_type) add_line(b, "Content-Type", kv_sv_of(content_type));

@@ -9,6 +9,7 @@
  * Threads: the client is shared; requests and responses are one thread at a time.
  */
 #include "base/str.h"
+#include "http/status.h"
 #include "kitvault/credentials.h"
 #include "kitvault/report.h"
 
@@ -101,10 +102,6 @@ void kv_http_response_clear(kv_http_response *resp);
 kv_sv kv_http_header(const kv_http_response *resp, const char *name);
 /** Walks all headers of that name: *at is 0 before the first call. False at the end. */
 bool kv_http_header_next(const kv_http_response *resp, const char *name, size_t *at, kv_sv *out);
-/** Standard words for a status: "Not Found"; "" when unknown. */
-const char *kv_http_status_text(int status);
-/** The code a caller decides by: 401 KV_E_AUTH, 403 KV_E_DENIED, 404 KV_E_NOTFOUND, ... */
-kv_code kv_http_status_code(int status);
 /**
  * Fails with "got response 404 (Not Found) from remote", and the texts of the body behind it when
  * it is a JSON error document ({"errors":[{"code","message"}]}). The body is read if still open.
