@@ -66,23 +66,49 @@ static kv_code check_keys(const kv_json *obj, const path *at, kv_error *err)
     return rc;
 }
 
-static kv_code check_tree(const kv_json *v, const path *at, unsigned depth, kv_error *err)
+/* Recursion is bounded by check_shape. */
+static kv_code check_tree(const kv_json *v, const path *at, kv_error *err)
 {
     kv_jkind kind = kv_json_kind(v);
     if (kind != KV_JARR && kind != KV_JOBJ) return KV_OK;
-    if (depth >= KV_JSON_DEPTH_MAX)
-        return kv_fail(err, KV_E_LIMIT, "JSON is nested deeper than %d levels", KV_JSON_DEPTH_MAX);
     if (kind == KV_JOBJ && kv_json_len(v) > 1) KV_TRY(check_keys(v, at, err));
     kv_jiter it = kv_json_iter(v);
     path here = {.up = at, .is_index = kind == KV_JARR};
     for (const kv_json *item; (item = kv_json_next(&it, &here.key)); here.index++)
-        KV_TRY(check_tree(item, &here, depth + 1, err));
+        KV_TRY(check_tree(item, &here, err));
+    return KV_OK;
+}
+
+static kv_code too_deep(kv_error *err)
+{
+    return kv_fail(err, KV_E_LIMIT, "JSON is nested deeper than %d levels", KV_JSON_DEPTH_MAX);
+}
+
+/* The parser takes 16 bytes for every value and more for what is open, so that "[[[[" and "1,1,"
+ * grow to eight times their size: both are counted before it sees them. */
+static kv_code check_shape(kv_sv text, kv_error *err)
+{
+    size_t depth = 0, values = 0;
+    bool string = false;
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        if (string && c == '\\') i++;
+        if (c == '"') string = !string;
+        if (string) continue;
+        if (c == '[' || c == '{') depth++;
+        if ((c == ']' || c == '}') && depth) depth--;
+        if (c == ',' || c == ':' || c == '[' || c == '{') values++;
+        if (depth > KV_JSON_DEPTH_MAX) return too_deep(err);
+    }
+    if (values > KV_JSON_VALUES_MAX)
+        return kv_fail(err, KV_E_LIMIT, "JSON has more than %u values", KV_JSON_VALUES_MAX);
     return KV_OK;
 }
 
 kv_code kv_jdoc_parse(kv_sv text, kv_jdoc **out, kv_error *err)
 {
     *out = NULL;
+    KV_TRY(check_shape(text, err));
     yyjson_read_err e = {0};
     /* Without YYJSON_READ_INSITU the text is copied and not written to. */
     yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)(text.p ? text.p : ""), text.n,
@@ -95,7 +121,7 @@ kv_code kv_jdoc_parse(kv_sv text, kv_jdoc **out, kv_error *err)
         return kv_fail(err, KV_E_SYNTAX, "invalid JSON at line %zu, column %zu: %s", line, col,
                        e.msg ? e.msg : "unknown");
     }
-    kv_code rc = check_tree(yyjson_doc_get_root(doc), NULL, 0, err);
+    kv_code rc = check_tree(yyjson_doc_get_root(doc), NULL, err);
     kv_jdoc *d = rc == KV_OK ? malloc(sizeof(*d)) : NULL;
     if (!d) {
         yyjson_doc_free(doc);

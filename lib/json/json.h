@@ -7,6 +7,8 @@ typedef struct yyjson_val kv_json; /* a parsed value, borrowed from its document
 typedef struct kv_jdoc kv_jdoc;
 
 #define KV_JSON_DEPTH_MAX 64 /* own; the deepest honest document seen has 9 levels */
+/* Own; keys count too. A manifest of KV_MANIFEST_ENTRIES_MAX descriptors has about a million. */
+#define KV_JSON_VALUES_MAX (2u << 20)
 
 typedef enum kv_jkind { KV_JNONE, KV_JNULL, KV_JBOOL, KV_JNUM, KV_JSTR, KV_JARR, KV_JOBJ } kv_jkind;
 
@@ -14,7 +16,7 @@ typedef enum kv_jkind { KV_JNONE, KV_JNULL, KV_JBOOL, KV_JNUM, KV_JSTR, KV_JARR,
  * Parses one strict RFC 8259 document (UTF-8, no comments, no trailing bytes but white space).
  * Ownership: *out is freed with kv_jdoc_free and keeps its own copy of text.
  * Errors: KV_E_SYNTAX (with line and column), KV_E_INVALID (a key twice in one object, named by
- * path), KV_E_LIMIT (deeper than KV_JSON_DEPTH_MAX), KV_E_NOMEM.
+ * path), KV_E_LIMIT (deeper than KV_JSON_DEPTH_MAX, more than KV_JSON_VALUES_MAX), KV_E_NOMEM.
  * Threads: the result is read-only, shared. Source: RFC 8259.
  */
 KV_MUST_CHECK kv_code kv_jdoc_parse(kv_sv text, kv_jdoc **out, kv_error *err);

@@ -52,6 +52,25 @@ static void bounds_depth(void **state)
     kv_buf_addf(&deeper, "[%s]", b.p);
     kv_auto(kv_jdoc) none = NULL;
     assert_int_equal(kv_jdoc_parse(kv_buf_sv(&deeper), &none, NULL), KV_E_LIMIT);
+    kv_buf_truncate(&deeper, KV_JSON_DEPTH_MAX + 1); /* never closed */
+    assert_int_equal(kv_jdoc_parse(kv_buf_sv(&deeper), &none, NULL), KV_E_LIMIT);
+    kv_auto_buf text = KV_BUF(1000); /* brackets in a string are no depth */
+    kv_buf_addf(&text, "[\"\\\"%s\", \"\\\\\", []]", deeper.p);
+    kv_auto(kv_jdoc) strings = NULL;
+    assert_int_equal(kv_jdoc_parse(kv_buf_sv(&text), &strings, NULL), KV_OK);
+}
+
+static void bounds_values(void **state)
+{
+    (void)state;
+    kv_auto_buf b = KV_BUF(8u << 20);
+    kv_auto(kv_jdoc) doc = NULL;
+    kv_error err = {0};
+    kv_buf_addc(&b, '[');
+    for (unsigned i = 0; i < KV_JSON_VALUES_MAX; i++) kv_buf_adds(&b, "1,");
+    kv_buf_adds(&b, "1]");
+    assert_int_equal(kv_jdoc_parse(kv_buf_sv(&b), &doc, &err), KV_E_LIMIT);
+    assert_string_equal(err.msg, "JSON has more than 2097152 values");
 }
 
 typedef struct item {
@@ -180,5 +199,5 @@ static void go_profile(void **state)
 }
 
 KV_TEST_MAIN(cmocka_unit_test(parses), cmocka_unit_test(bounds_depth),
-             cmocka_unit_test(binds_and_writes), cmocka_unit_test(canonical),
-             cmocka_unit_test(go_profile))
+             cmocka_unit_test(bounds_values), cmocka_unit_test(binds_and_writes),
+             cmocka_unit_test(canonical), cmocka_unit_test(go_profile))
