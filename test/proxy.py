@@ -15,6 +15,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -92,6 +93,24 @@ def lose_answer(h):
     return True
 
 
+def stall(n):
+    """Hands n bytes of the answer on, then nothing more until the client goes away."""
+
+    def act(h):
+        h.forward(stall=n)
+        return True
+
+    return act
+
+
+def stall_request(h):
+    """Takes nothing of the body until the client goes away."""
+    while h.connection.recv(STEP):
+        time.sleep(0.05)
+    h.hang_up()
+    return True
+
+
 def flip(offset):
     """Flips the byte of the answer's body at offset."""
 
@@ -161,16 +180,16 @@ class Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    def forward(self, cut_body=None, cut_answer=None, lose=False, flip=None):
+    def forward(self, cut_body=None, cut_answer=None, lose=False, flip=None, stall=None):
         up = http.client.HTTPConnection(*self.server.upstream, timeout=60)
         try:
-            self._forward(up, cut_body, cut_answer, lose, flip)
+            self._forward(up, cut_body, cut_answer, lose, flip, stall)
         except (OSError, http.client.HTTPException):
             self.hang_up()
         finally:
             up.close()
 
-    def _forward(self, up, cut_body, cut_answer, lose, flip):
+    def _forward(self, up, cut_body, cut_answer, lose, flip, stall):
         up.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for k, v in self.headers.items():
             if k.lower() not in HOP and not (self.server.hides_login and k.lower() == "authorization"):
@@ -206,6 +225,12 @@ class Handler(BaseHTTPRequestHandler):
             if cut_answer is not None and at + len(piece) > cut_answer:
                 self.wfile.write(piece[: cut_answer - at])
                 self.wfile.flush()
+                self.hang_up()
+                return
+            if stall is not None and at + len(piece) > stall:
+                self.wfile.write(piece[: stall - at])
+                self.wfile.flush()
+                self.connection.recv(1)
                 self.hang_up()
                 return
             self.wfile.write(piece)

@@ -343,6 +343,7 @@ static kv_code run(kv_http *http, const kv_http_request *req, bool whole, kv_htt
             if (rc == KV_OK) return KV_OK;
             kv_http_response_clear(resp);
             if (err) *err = e;
+            if (rc == KV_E_CANCELLED) return rc;
             return kv_wrap(err, rc, "%s '%s'", req->method, home.host);
         }
         if (rc != KV_OK) kv_say(http->options.report, KV_DEBUG, "%s", e.msg);

@@ -76,7 +76,7 @@ static kv_code push_blob(void *ctx, size_t i, kv_error *err)
     KV_TRY(kv_check_cancel(job->report, err));
     kv_code rc = is_there(job, d, &there, err);
     if (rc == KV_OK && !there) rc = upload(job, i, err);
-    if (rc == KV_OK) return KV_OK;
+    if (rc == KV_OK || rc == KV_E_CANCELLED) return rc;
     return kv_wrap(err, rc, "failed to copy %s", kv_digest_str(&d->digest).s);
 }
 

@@ -1,5 +1,7 @@
 """Transfers that break: what is tried again, what is refused, and that the next try succeeds."""
 import re
+import signal
+import time
 
 import pytest
 
@@ -13,7 +15,11 @@ from proxy import (
     lose_answer,
     no_ranges,
     refuse_body,
+    stall,
+    stall_request,
 )
+
+pytestmark = pytest.mark.asan
 
 NET = "--plain-http"
 MIB = 2**20
@@ -299,6 +305,40 @@ def test_push_killed(packed, proxy, make_kit):
     make_kit("none").fails("pull", NET, ref)
     packed.ok("push", NET, "demo:v1", ref)
     make_kit().ok("pull", NET, ref)
+
+
+# --- the user stops it ---
+
+
+def interrupt(process, until):
+    end = time.monotonic() + 20
+    while not until() and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.decode() == "[ERROR] Interrupted\n"
+
+
+def test_pull_interrupted(pushed, proxy, make_kit):
+    big = big_blob(pushed)
+    proxy.on(f"^GET .*/blobs/sha256:{big}", stall(5 * MIB))
+    other = make_kit()
+    interrupt(other.popen("pull", NET, pushed.ref), lambda: ingest(other).get(big, 0) > 4 * MIB)
+    assert big not in blobs(other) and other.ok("list").count("\n") == 1
+    proxy.forget()
+    other.ok("pull", NET, pushed.ref)
+    assert proxy.seen(f"^GET .*/blobs/sha256:{big}")[0].headers["Range"]
+    check_whole(pushed, other)
+
+
+def test_push_interrupted(packed, proxy):
+    ref = f"{proxy.host}/team/demo:v1"
+    proxy.on("^PATCH", stall_request)
+    interrupt(packed.popen("push", NET, "demo:v1", ref), lambda: proxy.seen("^PATCH"))
+    assert not proxy.seen("^PUT .*/manifests/")
+    proxy.forget()
+    packed.ok("push", NET, "demo:v1", ref)
 
 
 def test_full_disk(pushed, make_kit):

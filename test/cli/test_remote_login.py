@@ -11,6 +11,8 @@ import pytest
 from harness import clean_env, make_model, program
 from proxy import Proxy
 
+pytestmark = pytest.mark.asan
+
 NET = "--plain-http"
 ANN = ("ann", "s3:cret")
 
@@ -216,6 +218,29 @@ def test_secrets_are_not_shown(packed, any_gate):
         assert "s3:cret" not in r.out + r.err
         assert base64.b64encode(b"ann:s3:cret").decode() not in r.out + r.err
         assert "token-" not in r.out + r.err
+
+
+# --- our hub ---
+
+
+def test_hub_with_login(packed, hub, make_kit):
+    ref = f"{hub.host}/team/demo:v1"
+    assert "401 (Unauthorized)" in packed.fails("push", NET, "demo:v1", ref)
+    err = packed.fails("login", NET, hub.host, "-u", "admin", "--password-stdin", stdin="wrong")
+    assert f"login to '{hub.host}' refused" in err
+    packed.ok("login", NET, hub.host, "-u", "admin", "--password-stdin", stdin=hub.admin_password)
+    packed.ok("push", NET, "demo:v1", ref)
+    packed.ok("tag", "demo:v1", ref)
+    copy = f"{hub.host}/other/copy:v1"
+    packed.ok("push", NET, ref, copy)
+    stranger = make_kit("stranger")
+    assert "401 (Unauthorized)" in stranger.fails("pull", NET, copy)
+    friend = make_kit("friend")
+    friend.ok("login", NET, hub.host, "-u", "admin", "--password-stdin", stdin=hub.admin_password)
+    friend.ok("pull", NET, copy)
+    friend.ok("unpack", copy, "-d", "out")
+    packed.ok("remove", NET, "--remote", copy)
+    assert ": not found" in friend.fails("pull", NET, copy)
 
 
 # --- other tools' files ---
