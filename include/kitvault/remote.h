@@ -19,7 +19,7 @@ typedef struct kv_remote_options {
     size_t n_tls_certs;
     const char *client_cert, *client_key; /* PEM files; NULL: none */
     const char *proxy;                    /* URL; NULL: what the environment says */
-    unsigned concurrency;                 /* blobs in flight */
+    unsigned concurrency;                 /* blobs in flight; more than 16 are not used */
     const char *user_agent;               /* NULL: "kitvault/VERSION" */
     kv_credentials *credentials;          /* NULL: anonymous */
     const kv_report *report;              /* NULL: silent */

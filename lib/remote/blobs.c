@@ -8,6 +8,9 @@
 #include "base/str.h"
 #include "kitvault/remote.h"
 
+/* Each blob on its way has some 2.5 MiB of buffers, and the process is to stay below 64 MiB. */
+enum { CONCURRENCY_MAX = 16 };
+
 void kv_blob_list_clear(kv_blob_list *l)
 {
     free(l->items);
@@ -28,6 +31,12 @@ static int by_place(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
+static kv_code fail_sizes(const kv_descriptor *d, kv_error *err)
+{
+    return kv_fail(err, KV_E_INVALID, "the manifest gives %s two sizes",
+                   kv_digest_str(&d->digest).s);
+}
+
 kv_code kv_blob_list_of(const kv_manifest *m, kv_blob_list *out, kv_error *err)
 {
     kv_auto_blob_list l = {0};
@@ -41,15 +50,17 @@ kv_code kv_blob_list_of(const kv_manifest *m, kv_blob_list *out, kv_error *err)
         if (!last || !kv_digest_eq(&last->digest, &d->digest)) {
             l.items[kept++] = d;
         } else if (last->size != d->size) {
-            return kv_fail(err, KV_E_INVALID, "the manifest gives %s two sizes",
-                           kv_digest_str(&d->digest).s);
+            return fail_sizes(d, err);
         }
     }
     l.n = kept;
     qsort(l.items, l.n, sizeof(*l.items), by_place);
     bool config = m->config.digest.alg != 0;
-    for (size_t i = 0; i < l.n; i++)
-        if (kv_digest_eq(&l.items[i]->digest, &m->config.digest)) config = false;
+    for (size_t i = 0; config && i < l.n; i++) {
+        if (!kv_digest_eq(&l.items[i]->digest, &m->config.digest)) continue;
+        if (l.items[i]->size != m->config.size) return fail_sizes(&m->config, err);
+        config = false;
+    }
     if (config) { /* first: it is small, and without it there is no kit */
         memmove(l.items + 1, l.items, l.n * sizeof(*l.items));
         l.items[0] = &m->config;
@@ -64,6 +75,7 @@ kv_code kv_blob_list_each(const kv_blob_list *l, unsigned concurrency, kv_task_f
                           kv_error *err)
 {
     if (!concurrency) concurrency = KV_REMOTE_CONCURRENCY;
+    if (concurrency > CONCURRENCY_MAX) concurrency = CONCURRENCY_MAX;
     if (concurrency > l->n) concurrency = (unsigned)l->n;
     kv_auto(kv_pool) pool = concurrency > 1 ? kv_pool_new(concurrency) : NULL;
     return kv_pool_each(pool, l->n, concurrency, fn, ctx, err);

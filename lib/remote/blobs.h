@@ -13,7 +13,8 @@ void kv_blob_list_clear(kv_blob_list *l);
 KV_MUST_CHECK kv_code kv_blob_list_of(const kv_manifest *m, kv_blob_list *out, kv_error *err);
 
 /**
- * fn(ctx, i) for each blob, at most `concurrency` at once (0: the default), on threads of their
+ * fn(ctx, i) for each blob, at most `concurrency` at once (0: the default; never more
+ * than 16), on threads of their
  * own: these wait for a network, and must not keep the process's pool from computing.
  */
 KV_MUST_CHECK kv_code kv_blob_list_each(const kv_blob_list *l, unsigned concurrency, kv_task_fn *fn,

@@ -14,7 +14,7 @@ def blocks():
             yield pytest.param(block, id=f"{name}-{i}")
 
 
-@pytest.mark.parametrize("block", blocks())
+@pytest.mark.parametrize("block", list(blocks()))
 def test_block(block, tmp_path):
     work, home = tmp_path / "work", tmp_path / "home"
     work.mkdir()

@@ -166,6 +166,18 @@ def test_concurrency(packed, peer, make_kit):
     assert blobs(other) == blobs(packed)
 
 
+def test_many_at_once_stay_small(kit, registry, make_kit):
+    if b"__asan_init" in Path(program("kitvault")).read_bytes():
+        pytest.skip("the sanitizer's own memory is what would be measured")
+    layers = {f"part{i}.bin": pattern(1024, i) * 4096 for i in range(24)}
+    entries = "".join(f"\n  - path: {name}" for name in layers)
+    make_model(kit.cwd / "m", Kitfile=f"manifestVersion: 1.0.0\ncode:{entries}\n", **layers)
+    kit.ok("pack", "m", "-t", "demo:v1")
+    ref = f"{registry.host}/team/demo:v1"
+    assert peak_rss_kib(kit, "push", NET, "--concurrency=100", "demo:v1", ref) < 64 * 1024
+    assert peak_rss_kib(make_kit(), "pull", NET, "--concurrency=100", ref) < 64 * 1024
+
+
 @pytest.mark.parametrize("size", [0, 1, 8 * 2**20 - 1024, 8 * 2**20, 40 * 2**20 + 1])
 def test_sizes(kit, peer, make_kit, size):
     make_model(kit.cwd / "m", **{"model.safetensors": pattern(1024) * (size // 1024) + b"x" * (size % 1024)})
@@ -267,6 +279,23 @@ def test_parents_in_a_circle(kit, peer, make_kit):
     assert err == (
         f"[ERROR] Failed to pull referenced modelkits: found cycle in modelkit references: [{a}=>{b}=>{a}]\n"
     )
+
+
+def test_a_long_line_of_parents(kit, peer):
+    def name(i):
+        return f"{peer.host}/team/k{i}:v1"
+
+    for i in range(11):
+        model = {"path": name(i + 1)} if i < 10 else {"name": "the last"}
+        config = json.dumps({"manifestVersion": "1.0.0", "package": {}, "model": model}).encode()
+        put_kit(Oci(peer.host, f"team/k{i}"), config, "v1")
+    chain = "=>".join(name(i) for i in range(11))
+    assert kit.fails("pull", NET, name(0)) == (
+        "[ERROR] Failed to pull referenced modelkits: "
+        f"reached maximum number of model references: [{chain}]\n"
+    )
+    kit.ok("pull", NET, name(1))
+    assert kit.ok("list").count("\n") == 1 + 10
 
 
 def put_kit(oci, config, tag):
