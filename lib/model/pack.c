@@ -284,7 +284,7 @@ static kv_code take_layers(pack *p, kv_error *err)
     return KV_OK;
 }
 
-enum { THREADS_MAX = 16 };
+enum { THREADS_MAX = 4 }; /* each takes up to 10 MiB, and the disk is the limit before that */
 
 static kv_code pack_layers(pack *p, kv_error *err)
 {
