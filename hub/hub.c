@@ -1,6 +1,5 @@
 #include "hub/hub.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/file.h"

@@ -1,4 +1,4 @@
-#include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +26,7 @@ typedef struct host {
     kv_hub hub;
     kv_router *router;
     kv_server *server;
+    char *address_path; /* DATA/listen */
 } host;
 
 static void serve_request(void *ctx, kv_request *req)
@@ -126,18 +127,35 @@ static kv_code open_host(host *h, kv_error *err)
     h->hub.metrics = kv_metrics_new(KV_ROUTES, KV_N_ROUTES);
     if (!h->hub.metrics || !kv_metrics_add_source(h->hub.metrics, add_server_metrics, h))
         return kv_fail(err, KV_E_NOMEM, "out of memory");
+    h->address_path = kv_path_join(c->data, "listen");
+    if (!h->address_path) return kv_fail(err, KV_E_NOMEM, "out of memory");
     KV_TRY(kv_hub_open(&h->hub, c, err));
+    unlink(h->address_path); /* of a hub that was killed */
     KV_TRY(kv_router_new(&h->hub, KV_ROUTES, KV_N_ROUTES, kv_authorize, &h->router, err));
     return kv_server_start(h->server, err);
 }
 
+/* Whole or not at all, but not durable: it is worth nothing once this process is gone, and a sync
+ * on a busy disk takes longer than the whole start. */
+static kv_code write_address(const char *path, const char *address, kv_error *err)
+{
+    kv_auto_buf text = KV_BUF(256), temp = KV_BUF(8192);
+    kv_buf_addf(&text, "%s\n", address);
+    kv_buf_addf(&temp, "%s.new", path);
+    KV_TRY(kv_buf_check(&text, err));
+    KV_TRY(kv_buf_check(&temp, err));
+    kv_auto_fd fd = open(temp.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) return kv_fail_sys(err, "cannot create '%s'", temp.p);
+    KV_TRY(kv_write_all(fd, temp.p, text.p, text.n, err));
+    if (rename(temp.p, path) < 0) return kv_fail_sys(err, "cannot rename to '%s'", path);
+    return KV_OK;
+}
+
 /* For scripts: the address, with the port that was chosen, as a file and as a log line. */
-static kv_code announce(const host *h, const char *path, kv_error *err)
+static kv_code announce(const host *h, kv_error *err)
 {
     const char *address = kv_server_address(h->server);
-    kv_auto_buf text = KV_BUF(256);
-    kv_buf_addf(&text, "%s\n", address);
-    KV_TRY(kv_file_write(path, kv_buf_sv(&text), 0644, err));
+    KV_TRY(write_address(h->address_path, address, err));
     kv_log_line line;
     kv_log_begin(&line, KV_INFO, "listening");
     kv_jout_kstr(&line.json, "address", kv_sv_of(address));
@@ -185,13 +203,11 @@ static kv_code run(host *h, kv_error *err)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that would get too large is a failed write, not our end */
     KV_TRY(open_host(h, err));
-    kv_auto_str path = kv_path_join(h->config.data, "listen");
-    if (!path) return kv_fail(err, KV_E_NOMEM, "out of memory");
-    kv_code rc = announce(h, path, err);
+    kv_code rc = announce(h, err);
     if (rc == KV_OK) watch(h, &signals);
     pthread_sigmask(SIG_UNBLOCK, &signals, NULL); /* a second signal does not wait */
     kv_log(KV_INFO, "stopping");
-    unlink(path);
+    unlink(h->address_path);
     if (!kv_server_stop(h->server, (unsigned)h->config.stop_grace_s * 1000)) {
         kv_log(KV_ERROR, "a request does not end; leaving without it"); /* errors are flushed */
         _exit(EXIT_FAILURE);
@@ -211,6 +227,7 @@ static kv_code serve(int argc, char **argv, kv_error *err)
     kv_server_free(h.server);
     kv_metrics_free(h.hub.metrics);
     kv_config_clear(&h.config);
+    free(h.address_path);
     kv_log_flush();
     return rc;
 }
