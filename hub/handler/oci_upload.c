@@ -7,6 +7,8 @@
 #include "hub/service/repo_blob.h"
 #include "hub/service/upload.h"
 
+enum { WORTH_RESERVING = 1 << 20 }; /* bytes; below, it costs more than it gives */
+
 static void add_state(kv_request *req, kv_sv name, const char *id, uint64_t offset)
 {
     kv_respond_addf(req, "Location", "/v2/%.*s/blobs/uploads/%s", KV_ARG(name), id);
@@ -35,6 +37,9 @@ static kv_code fail_upload(kv_request *req, kv_code rc)
  * arrived before the peer went away is kept. */
 static kv_code append_body(kv_request *req, kv_upload *u, uint64_t most, kv_error *err)
 {
+    uint64_t length = kv_req_length(req);
+    if (length != KV_LENGTH_UNKNOWN && length >= WORTH_RESERVING)
+        KV_TRY(kv_upload_expect(u, length, err));
     for (;;) {
         kv_sv part;
         KV_TRY(kv_body_read(req, &part, err));

@@ -29,6 +29,7 @@ struct kv_upload {
     char repository[REPOSITORY_MAX];
     kv_blob_writer *writer; /* NULL once it has failed */
     uint64_t saved;         /* bytes the row's state covers */
+    uint64_t expected;      /* bytes there will be when this request has ended, as far as known */
     uint64_t idle_since;    /* monotonic */
     atomic_uint_least64_t offset;
     bool busy;
@@ -265,12 +266,34 @@ const char *kv_upload_id(const kv_upload *u)
     return u->row.id;
 }
 
+/* After a failure of the writer: nothing of it is worth keeping. */
+static kv_code fail_writer(kv_upload *u, kv_code rc)
+{
+    kv_blob_abort(KV_TAKE(u->writer));
+    return rc;
+}
+
+static kv_code prepare(kv_upload *u, kv_error *err)
+{
+    uint64_t offset = kv_blob_offset(u->writer);
+    return u->expected > offset ? kv_blob_expect(u->writer, u->expected - offset, err) : KV_OK;
+}
+
+kv_code kv_upload_expect(kv_upload *u, uint64_t n, kv_error *err)
+{
+    if (!u->writer) return kv_fail(err, KV_E_IO, "upload '%s' has failed", u->row.id);
+    if (kv_ckd_add(&u->expected, kv_blob_offset(u->writer), n)) u->expected = UINT64_MAX;
+    kv_code rc = prepare(u, err);
+    return rc == KV_OK ? rc : fail_writer(u, rc);
+}
+
 /* Within one long request: a crash costs at most CHECKPOINT_STEP of what was received. */
 static kv_code checkpoint(kv_upload *u, kv_error *err)
 {
     kv_auto_buf state = KV_BUF(KV_BLOB_STATE_MAX);
     KV_TRY(save(u, &state, err));
-    return kv_blob_resume(u->reg->blobs, u->row.id, kv_buf_sv(&state), &u->writer, err);
+    KV_TRY(kv_blob_resume(u->reg->blobs, u->row.id, kv_buf_sv(&state), &u->writer, err));
+    return prepare(u, err);
 }
 
 kv_code kv_upload_append(kv_upload *u, const void *p, size_t n, kv_error *err)
@@ -279,10 +302,7 @@ kv_code kv_upload_append(kv_upload *u, const void *p, size_t n, kv_error *err)
     kv_code rc = kv_blob_append(u->writer, p, n, err);
     if (rc == KV_OK && kv_blob_offset(u->writer) - u->saved >= CHECKPOINT_STEP)
         rc = checkpoint(u, err);
-    if (rc != KV_OK) {
-        kv_blob_abort(KV_TAKE(u->writer));
-        return rc;
-    }
+    if (rc != KV_OK) return fail_writer(u, rc);
     atomic_store(&u->offset, kv_blob_offset(u->writer));
     return KV_OK;
 }
@@ -296,6 +316,7 @@ static kv_upload *park(kv_upload *u)
     kv_upload *oldest = NULL;
     pthread_mutex_lock(&s->lock);
     u->busy = false;
+    u->expected = 0;
     u->idle_since = kv_mono_us();
     if (++s->n_idle > KEPT_OPEN)
         for (kv_upload *v = s->open; v; v = v->next)

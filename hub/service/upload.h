@@ -35,6 +35,9 @@ KV_MUST_CHECK kv_code kv_upload_open(kv_registry *reg, const kv_principal *who, 
                                      kv_sv id, kv_upload **out, kv_error *err);
 uint64_t kv_upload_offset(const kv_upload *u);
 const char *kv_upload_id(const kv_upload *u);
+/** Says that n bytes are to come, so that a disk that is too small for them fails now. On failure
+ * the upload is gone. Errors: KV_E_NOSPACE, KV_E_LIMIT. */
+KV_MUST_CHECK kv_code kv_upload_expect(kv_upload *u, uint64_t n, kv_error *err);
 /** On failure the upload is gone, and its bytes: a disk that is full gets them back. */
 KV_MUST_CHECK kv_code kv_upload_append(kv_upload *u, const void *p, size_t n, kv_error *err);
 /** Gives it back, saved when enough came since the last time. Errors: it could not be saved, and

@@ -103,6 +103,14 @@ kv_code kv_blob_append(kv_blob_writer *w, const void *p, size_t n, kv_error *err
     return KV_OK;
 }
 
+kv_code kv_blob_expect(kv_blob_writer *w, uint64_t n, kv_error *err)
+{
+    uint64_t end;
+    if (kv_ckd_add(&end, w->offset, n) || end > INT64_MAX)
+        return kv_fail(err, KV_E_LIMIT, "blob is larger than 2^63-1 bytes");
+    return n && w->ops->expect ? w->ops->expect(w, n, err) : KV_OK;
+}
+
 uint64_t kv_blob_offset(const kv_blob_writer *w)
 {
     return w->offset;

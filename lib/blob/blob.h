@@ -42,6 +42,11 @@ KV_MUST_CHECK kv_code kv_blobs_put(kv_blobs *b, const kv_digest *d, kv_sv bytes,
 KV_MUST_CHECK kv_code kv_blob_begin(kv_blobs *b, const char *id, kv_digest_alg alg,
                                     kv_blob_writer **out, kv_error *err);
 KV_MUST_CHECK kv_code kv_blob_append(kv_blob_writer *w, const void *p, size_t n, kv_error *err);
+/**
+ * Says that n more bytes are to come, so that a disk that cannot hold them fails now, and writing
+ * them is faster. A hint: fewer or more may come. Errors: KV_E_NOSPACE, KV_E_LIMIT.
+ */
+KV_MUST_CHECK kv_code kv_blob_expect(kv_blob_writer *w, uint64_t n, kv_error *err);
 /** Bytes appended so far. */
 uint64_t kv_blob_offset(const kv_blob_writer *w);
 /**
@@ -81,7 +86,7 @@ KV_MUST_CHECK kv_code kv_blobs_open_fs(const char *dir, kv_blobs **out, kv_error
 /** In memory; the specification of the others. */
 kv_blobs *kv_blobs_new_mem(void);
 /**
- * Wraps another backend (owned) and fails the n-th call of `op` ("append", "sync", "finish",
+ * Wraps another backend (owned) and fails the n-th call of `op` ("expect", "append", "sync", "finish",
  * "read", "open", "drop", "begin", "resume") with code; n counts from 1, 0 never fails.
  */
 kv_blobs *kv_blobs_new_fault(kv_blobs *inner, const char *op, uint64_t n, kv_code code);
@@ -100,6 +105,8 @@ struct kv_blob_reader {
 };
 typedef struct kv_blob_writer_ops {
     kv_code (*append)(kv_blob_writer *w, const void *p, size_t n, kv_error *err);
+    /* Room for n bytes behind offset; NULL: there is nothing to prepare. */
+    kv_code (*expect)(kv_blob_writer *w, uint64_t n, kv_error *err);
     /* Everything appended survives a power cut; adds what resume() needs to state. */
     kv_code (*sync)(kv_blob_writer *w, kv_buf *state, kv_error *err);
     /* Staged bytes again, for a second algorithm. */

@@ -75,6 +75,13 @@ static kv_code fault_open(kv_blobs *b, const kv_digest *d, kv_blob_reader **out,
     return KV_OK;
 }
 
+static kv_code fault_expect(kv_blob_writer *base, uint64_t n, kv_error *err)
+{
+    fault_writer *w = (fault_writer *)(void *)base;
+    KV_TRY(pass(w->blobs, "expect", err));
+    return kv_blob_expect(w->inner, n, err);
+}
+
 static kv_code fault_append(kv_blob_writer *base, const void *p, size_t n, kv_error *err)
 {
     fault_writer *w = (fault_writer *)(void *)base;
@@ -112,6 +119,7 @@ static void fault_release(kv_blob_writer *base, bool forget)
 
 static const kv_blob_writer_ops FAULT_WRITER_OPS = {
     .append = fault_append,
+    .expect = fault_expect,
     .sync = fault_sync,
     .reread = fault_reread,
     .finish = fault_finish,

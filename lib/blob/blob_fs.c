@@ -39,7 +39,8 @@ typedef struct fs_writer {
     kv_blob_writer base;
     fs_blobs *blobs;
     int fd;
-    uint64_t pushed; /* bytes whose write-back has been started */
+    uint64_t pushed;   /* bytes whose write-back has been started */
+    uint64_t reserved; /* size of the file, where it is more than what was appended */
     char id[];
 } fs_writer;
 
@@ -110,9 +111,33 @@ static kv_code fs_append(kv_blob_writer *base, const void *p, size_t n, kv_error
     return KV_OK;
 }
 
+static kv_code fs_expect(kv_blob_writer *base, uint64_t n, kv_error *err)
+{
+    fs_writer *w = writer_of(base);
+    if (fallocate(w->fd, 0, (off_t)base->offset, (off_t)n) < 0) {
+        /* A file system that cannot reserve is no failure. */
+        if (errno == EOPNOTSUPP || errno == EINTR) return KV_OK;
+        return kv_fail_sys(err, "no room for an upload of %llu bytes",
+                           (unsigned long long)(base->offset + n));
+    }
+    if (w->reserved < base->offset + n) w->reserved = base->offset + n;
+    return KV_OK;
+}
+
+/* What was reserved and did not come must not be part of the blob. */
+static kv_code cut_reserve(fs_writer *w, kv_error *err)
+{
+    if (w->reserved <= w->base.offset) return KV_OK;
+    if (ftruncate(w->fd, (off_t)w->base.offset) < 0)
+        return kv_fail_sys(err, "cannot cut upload '%s'", w->id);
+    w->reserved = w->base.offset;
+    return KV_OK;
+}
+
 static kv_code fs_sync(kv_blob_writer *base, kv_buf *state, kv_error *err)
 {
     (void)state; /* the file's name is the id, which the caller keeps */
+    KV_TRY(cut_reserve(writer_of(base), err));
     if (fdatasync(writer_of(base)->fd) < 0) return kv_fail_sys(err, "cannot sync upload");
     return KV_OK;
 }
@@ -127,6 +152,7 @@ static kv_code fs_finish(kv_blob_writer *base, const kv_digest *d, kv_error *err
     fs_writer *w = writer_of(base);
     char name[KV_DIGEST_TEXT_MAX];
     name_of(d, name);
+    KV_TRY(cut_reserve(w, err));
     kv_crash_point("blob.before-sync");
     if (fdatasync(w->fd) < 0) return kv_fail_sys(err, "cannot sync blob %s", kv_digest_str(d).s);
     kv_crash_point("blob.before-rename");
@@ -149,6 +175,7 @@ static void fs_release(kv_blob_writer *base, bool forget)
 
 static const kv_blob_writer_ops FS_WRITER_OPS = {
     .append = fs_append,
+    .expect = fs_expect,
     .sync = fs_sync,
     .reread = fs_reread,
     .finish = fs_finish,

@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import os
 import resource
+import socket
 import subprocess
 from pathlib import Path
 
@@ -190,6 +191,20 @@ def test_full_disk(small_disk):
     assert oci.get("v1")["Docker-Content-Digest"] == old
     assert oci.push_blob(DATA) == digest(DATA)
     assert oci.blob(digest(DATA)).body == DATA
+
+
+@pytest.mark.parametrize("length, status", [(9_000_000, b"507"), (10**17, b"413 507")])
+def test_too_large_for_the_disk_is_refused_before_it_is_sent(small_disk, length, status):
+    oci = Oci(small_disk.host)
+    where = oci.start()
+    with socket.create_connection(("127.0.0.1", small_disk.port), timeout=20) as s:
+        s.sendall(
+            f"PATCH {where} HTTP/1.1\r\nHost: {small_disk.host}\r\nContent-Length: {length}\r\n"
+            f"Expect: 100-continue\r\n\r\n".encode()
+        )
+        head = s.recv(12)
+    assert head.startswith(b"HTTP/1.1 ") and head[9:] in status.split(), head
+    assert oci.push_blob(DATA) == digest(DATA)
 
 
 def test_disk_that_fills_up_to_the_last_byte(small_disk):

@@ -132,6 +132,33 @@ static void wrong_digest_keeps_nothing(kv_blobs *b, const char *name)
     kv_blob_abort(begin(b, "u1", KV_SHA256));
 }
 
+/* A hint changes nothing of what is stored, right or wrong. */
+static void expects(kv_blobs *b, const char *name)
+{
+    (void)name;
+    static const uint64_t HINTS[] = {0, 1, 6, 100000};
+    for (size_t i = 0; i < KV_COUNT(HINTS); i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "hint%zu", i);
+        kv_digest d = kv_digest_of(KV_SHA256, KV_SV("abcdef"));
+        kv_auto_buf state = KV_BUF(KV_BLOB_STATE_MAX);
+        kv_blob_writer *w = begin(b, id, KV_SHA256);
+        assert_int_equal(kv_blob_expect(w, HINTS[i], NULL), KV_OK);
+        assert_int_equal(kv_blob_append(w, "abc", 3, NULL), KV_OK);
+        assert_int_equal(kv_blob_save(w, &state, NULL), KV_OK);
+        assert_int_equal(kv_blob_resume(b, id, kv_buf_sv(&state), &w, NULL), KV_OK);
+        assert_int_equal(kv_blob_expect(w, HINTS[i], NULL), KV_OK);
+        assert_int_equal(kv_blob_append(w, "def", 3, NULL), KV_OK);
+        assert_int_equal(kv_blob_commit(w, &d, NULL, NULL), KV_OK);
+        uint64_t size = 0;
+        assert_int_equal(kv_blobs_stat(b, &d, &size, NULL), KV_OK);
+        assert_int_equal(size, 6);
+    }
+    kv_blob_writer *w = begin(b, "toomuch", KV_SHA256);
+    assert_int_equal(kv_blob_expect(w, UINT64_MAX, NULL), KV_E_LIMIT);
+    kv_blob_abort(w);
+}
+
 static void other_algorithm(kv_blobs *b, const char *name)
 {
     (void)name;
@@ -208,7 +235,7 @@ static void resume_past_the_end(kv_blobs *b, const char *name)
         with_each(fn);                                                                             \
     }
 /* clang-format off */
-EACH(round_trip) EACH(ranges) EACH(wrong_digest_keeps_nothing) EACH(other_algorithm)
+EACH(round_trip) EACH(ranges) EACH(wrong_digest_keeps_nothing) EACH(expects) EACH(other_algorithm)
 EACH(resumes) EACH(refuses) EACH(resume_past_the_end)
     /* clang-format on */
 
@@ -254,7 +281,7 @@ static void file_damage(void **state)
 }
 
 KV_TEST_MAIN(cmocka_unit_test(each_round_trip), cmocka_unit_test(each_ranges),
-             cmocka_unit_test(each_wrong_digest_keeps_nothing),
+             cmocka_unit_test(each_wrong_digest_keeps_nothing), cmocka_unit_test(each_expects),
              cmocka_unit_test(each_other_algorithm), cmocka_unit_test(each_resumes),
              cmocka_unit_test(each_refuses), cmocka_unit_test(each_resume_past_the_end),
              cmocka_unit_test(survives_faults), cmocka_unit_test(file_damage))
