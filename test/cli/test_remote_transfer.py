@@ -1,7 +1,9 @@
 """push and pull against two registries: what is moved, what is printed, what is kept."""
 import base64
+import hashlib
 import json
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -11,11 +13,12 @@ import pytest
 
 from harness import clean_env, make_model, pattern, program, sha256
 from oci import IMAGE, INDEX, Oci
-from proxy import Proxy, redirect
+from proxy import Proxy, answer, redirect
 
 pytestmark = pytest.mark.asan
 
 NET = "--plain-http"
+MIB = 2**20
 
 
 @pytest.fixture(params=["cncf", "hub"])
@@ -167,8 +170,7 @@ def test_concurrency(packed, peer, make_kit):
 
 
 def test_many_at_once_stay_small(kit, registry, make_kit):
-    if b"__asan_init" in Path(program("kitvault")).read_bytes():
-        pytest.skip("the sanitizer's own memory is what would be measured")
+    skip_under_sanitizer()
     layers = {f"part{i}.bin": pattern(1024, i) * 4096 for i in range(24)}
     entries = "".join(f"\n  - path: {name}" for name in layers)
     make_model(kit.cwd / "m", Kitfile=f"manifestVersion: 1.0.0\ncode:{entries}\n", **layers)
@@ -200,6 +202,106 @@ print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
+def skip_under_sanitizer():
+    if b"__asan_init" in Path(program("kitvault")).read_bytes():
+        pytest.skip("the sanitizer's own memory is what would be measured")
+
+
+def peak_rss_kib(kit, *argv):
+    p = subprocess.run(
+        [sys.executable, "-c", MEASURE, program("kit"), *argv],
+        env=clean_env(kit.home, **kit.env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    code, kib = map(int, p.stdout.split())
+    assert code == 0, p.stderr
+    return kib
+
+
+def test_memory_stays_small(kit, registry, make_kit):
+    skip_under_sanitizer()
+    make_model(kit.cwd / "m")
+    with open(kit.cwd / "m/model.safetensors", "wb") as f:
+        f.truncate(512 * MIB)
+    kit.ok("pack", "m", "-t", "demo:v1")
+    ref = f"{registry.host}/team/demo:v1"
+    assert peak_rss_kib(kit, "push", NET, "demo:v1", ref) < 64 * 1024
+    assert peak_rss_kib(make_kit(), "pull", NET, ref) < 64 * 1024
+
+
+@pytest.mark.slow
+def test_memory_stays_small_for_9_gib(kit, make_kit):
+    """Against a registry that keeps nothing and invents the layer: only the pull needs the disk."""
+    skip_under_sanitizer()
+    size, block, hashed = 9 * 1024 * MIB, bytes(MIB), hashlib.sha256()
+    for _ in range(size // MIB):
+        hashed.update(block)
+    config = b'{"manifestVersion":"1.0.0","package":{},"model":{"path":"model.bin"}}'
+    layer = {"mediaType": "application/vnd.kitops.modelkit.model.v1.tar", "size": size,
+             "digest": "sha256:" + hashed.hexdigest()}  # fmt: skip
+    manifest = kit_manifest(config, [layer])
+
+    def invent(h):
+        h.send(200, {"Content-Length": str(size)}, b"")
+        for _ in range(size // MIB):
+            h.wfile.write(block)
+        return True
+
+    p = Proxy(1)
+    try:
+        ref = f"{p.host}/team/big:v1"
+        p.on("^GET .*/manifests/", answer(200, {"Content-Type": IMAGE}, manifest))
+        p.on(f"^GET .*/{sha256(config)}", answer(200, {}, config))
+        p.on("^GET .*/blobs/", invent)
+        p.on("^HEAD", answer(404), times=2)
+        p.on("^POST", answer(202, {"Location": "/v2/u"}), times=2)
+        p.on("^PATCH", answer(202, {"Location": "/v2/u", "Range": f"0-{size - 1}"}))
+        p.on("^PUT", answer(201), times=3)
+        assert peak_rss_kib(kit, "pull", NET, ref) < 64 * 1024
+        assert peak_rss_kib(kit, "push", NET, ref) < 64 * 1024
+        assert [s.sent for s in p.seen("^PATCH")] == [size]
+    finally:
+        p.stop()
+        shutil.rmtree(kit.storage)
+
+
+def test_many_at_once_stay_small(kit, registry, make_kit):
+    skip_under_sanitizer()
+    layers = {f"part{i}.bin": pattern(1024, i) * 4096 for i in range(24)}
+    entries = "".join(f"\n  - path: {name}" for name in layers)
+    make_model(kit.cwd / "m", Kitfile=f"manifestVersion: 1.0.0\ncode:{entries}\n", **layers)
+    kit.ok("pack", "m", "-t", "demo:v1")
+    ref = f"{registry.host}/team/demo:v1"
+    assert peak_rss_kib(kit, "push", NET, "--concurrency=100", "demo:v1", ref) < 64 * 1024
+    assert peak_rss_kib(make_kit(), "pull", NET, "--concurrency=100", ref) < 64 * 1024
+
+
+@pytest.mark.parametrize("size", [0, 1, 8 * 2**20 - 1024, 8 * 2**20, 40 * 2**20 + 1])
+def test_sizes(kit, peer, make_kit, size):
+    make_model(kit.cwd / "m", **{"model.safetensors": pattern(1024) * (size // 1024) + b"x" * (size % 1024)})
+    kit.ok("pack", "m", "-t", "demo:v1")
+    ref = f"{peer.host}/team/demo:v1"
+    kit.ok("push", NET, "demo:v1", ref)
+    other = make_kit()
+    other.ok("pull", NET, ref)
+    assert blobs(other) == blobs(kit)
+
+
+# --- what it costs ---
+
+
+# In a process of its own: a child's peak begins at that of the process it was forked from.
+MEASURE = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=sys.stderr).returncode
+print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def skip_under_sanitizer():
+    if b"__asan_init" in Path(program("kitvault")).read_bytes():
+        pytest.skip("the sanitizer's own memory is what would be measured")
+
+
 def peak_rss_kib(kit, *argv):
     p = subprocess.run(
         [sys.executable, "-c", MEASURE, program("kit"), *argv],
@@ -212,8 +314,7 @@ def peak_rss_kib(kit, *argv):
 
 @pytest.mark.parametrize("mib", [512, pytest.param(9 * 1024, marks=pytest.mark.slow)])
 def test_memory_stays_small(kit, registry, make_kit, mib):
-    if b"__asan_init" in Path(program("kitvault")).read_bytes():
-        pytest.skip("the sanitizer's own memory is what would be measured")
+    skip_under_sanitizer()
     make_model(kit.cwd / "m")
     with open(kit.cwd / "m/model.safetensors", "wb") as f:
         f.truncate(mib << 20)
@@ -298,9 +399,8 @@ def test_a_long_line_of_parents(kit, peer):
     assert kit.ok("list").count("\n") == 1 + 10
 
 
-def put_kit(oci, config, tag):
-    oci.push_blob(config)
-    manifest = json.dumps(
+def kit_manifest(config, layers=()):
+    return json.dumps(
         {
             "schemaVersion": 2,
             "config": {
@@ -308,11 +408,14 @@ def put_kit(oci, config, tag):
                 "digest": sha256(config),
                 "size": len(config),
             },
-            "layers": [],
+            "layers": list(layers),
         }
     ).encode()
-    assert oci.put(tag, manifest, IMAGE).status == 201
-    return sha256(manifest)
+
+
+def put_kit(oci, config, tag):
+    oci.push_blob(config)
+    assert oci.put(tag, kit_manifest(config), IMAGE).status == 201
 
 
 # --- what is refused ---
