@@ -255,3 +255,54 @@ void kv_config_help(kv_buf *out)
     }
     kv_buf_addf(out, "  %-42s %s\n", "--config FILE", "read settings from FILE, too");
 }
+
+/* A hyphen that is one on the terminal too, so that a flag can be copied. */
+static void add_roff(kv_buf *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '-' || *text == '\\') kv_buf_addc(out, '\\');
+        kv_buf_addc(out, *text);
+    }
+}
+
+static void add_setting(kv_buf *out, const setting *s)
+{
+    char flag[64], variable[64];
+    rename_key(s->key, '-', false, flag);
+    rename_key(s->key, '_', true, variable);
+    kv_buf_adds(out, ".TP\n.B \\-\\-");
+    add_roff(out, flag);
+    if (s->kind != 'b') kv_buf_adds(out, s->kind == 'u' ? " \\fINUMBER\\fR" : " \\fITEXT\\fR");
+    kv_buf_addc(out, '\n');
+    add_roff(out, s->help);
+    kv_buf_addf(out, ".\n.br\nFile: \\fB%s\\fR; environment: \\fBKITVAULT_%s\\fR", s->key,
+                variable);
+    if (s->standard[0]) {
+        kv_buf_adds(out, "; default: ");
+        add_roff(out, s->standard);
+    }
+    kv_buf_adds(out, s->reloads ? "; SIGHUP reloads it.\n" : ".\n");
+}
+
+void kv_config_man(kv_buf *out)
+{
+    kv_buf_adds(out,
+                ".TH KITVAULTD 8\n"
+                ".SH NAME\nkitvaultd \\- the KitVault hub, a registry for ModelKits\n"
+                ".SH SYNOPSIS\n"
+                ".B kitvaultd serve \\-\\-data\n\\fIDIR\\fR [\\fIflags\\fR]\n.br\n"
+                ".B kitvaultd config\n[\\fIflags\\fR]\n.br\n.B kitvaultd version\n"
+                ".SH DESCRIPTION\n"
+                ".B serve\nruns the hub on its data directory until SIGTERM or SIGINT: then it "
+                "takes no more requests, ends the running ones, and leaves. Its address is "
+                "also in \\fIDIR\\fR/listen. SIGHUP reads certificate, key and some settings "
+                "again. The log is one JSON object per line on standard error.\n.PP\n"
+                ".B config\nprints the settings in force as a configuration file.\n"
+                ".SH SETTINGS\nA flag counts before an environment variable, that before the "
+                "configuration file, which holds lines \\fIkey\\fR = \\fIvalue\\fR.\n"
+                ".TP\n.B \\-\\-config \\fIFILE\\fR\nThe configuration file.\n");
+    for (size_t i = 0; i < KV_COUNT(SETTINGS); i++) add_setting(out, &SETTINGS[i]);
+    kv_buf_adds(out, ".SH EXAMPLES\n.nf\n"
+                     "kitvaultd serve \\-\\-data hub \\-\\-listen 127.0.0.1:0\n"
+                     "kitvaultd config \\-\\-http\\-idle\\-timeout 60\n.fi\n");
+}

@@ -36,3 +36,5 @@ void kv_config_clear(kv_config *c);
 void kv_config_print(const kv_config *c, kv_buf *out);
 /** The flags with their meaning, for --help. */
 void kv_config_help(kv_buf *out);
+/** The page kitvaultd(8), roff of man(7). */
+void kv_config_man(kv_buf *out);

@@ -254,10 +254,23 @@ static kv_code print_help(int argc, char **argv, kv_error *err)
            "Usage:\n"
            "  kitvaultd serve --data DIR [--listen HOST:PORT] [flags]\n"
            "  kitvaultd config [flags]     print the settings in force\n"
-           "  kitvaultd version\n\n"
+           "  kitvaultd version\n"
+           "  kitvaultd manual             print the page kitvaultd(8)\n\n"
            "Flags of serve and config; each is also a line of the configuration file and an\n"
            "environment variable (kitvaultd config names them):\n%s",
            out.p);
+    return KV_OK;
+}
+
+/* For the build, which installs it. */
+static kv_code print_man(int argc, char **argv, kv_error *err)
+{
+    (void)argv;
+    kv_auto_buf out = KV_BUF(1u << 20);
+    if (argc) return kv_fail(err, KV_E_ARG, "manual takes no arguments");
+    kv_config_man(&out);
+    KV_TRY(kv_buf_check(&out, err));
+    fwrite(out.p, 1, out.n, stdout);
     return KV_OK;
 }
 
@@ -275,8 +288,9 @@ int main(int argc, char **argv)
         const char *name;
         kv_code (*run)(int argc, char **argv, kv_error *err);
     } COMMANDS[] = {
-        {"serve", serve},       {"config", print_config}, {"version", print_version},
-        {"--help", print_help}, {"-h", print_help},       {"help", print_help},
+        {"serve", serve},      {"config", print_config}, {"version", print_version},
+        {"manual", print_man}, {"--help", print_help},   {"-h", print_help},
+        {"help", print_help},
     };
     kv_error err = {0};
     kv_code rc = KV_E_ARG;

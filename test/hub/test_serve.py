@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -79,6 +80,36 @@ def test_wrong_arguments(args, message, tmp_path):
     assert r.returncode == 1
     assert message in r.stderr and r.stderr.startswith("kitvaultd: ")
     assert r.stdout == ""
+
+
+def test_manual(tmp_path):
+    page = run("manual").stdout
+    for key in re.findall(r"^(\S+) = ", run("config").stdout, re.M):
+        assert f"File: \\fB{key}\\fR;" in page
+    lines = page.split(".SH EXAMPLES\n.nf\n")[1].split("\n.fi")[0].replace("\\-", "-").splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        words = line.split()
+        words[0] = program(words[0])
+        p = subprocess.Popen(words, cwd=tmp_path, env=clean_env(tmp_path), stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)  # fmt: skip
+        if "serve" in words:
+            wait_until(lambda: (tmp_path / "hub" / "listen").exists())
+            p.send_signal(signal.SIGTERM)
+        out, err = p.communicate(timeout=20)
+        assert p.returncode == 0, err
+        assert "serve" in words or b"http.idle_timeout = 60" in out
+
+
+def test_manual_is_roff(tmp_path):
+    man = shutil.which("man") or shutil.which("groff")
+    if not man:
+        pytest.skip("no man here")
+    page = tmp_path / "kitvaultd.8"
+    page.write_text(run("manual").stdout)
+    words = [man, "--warnings", "-l", page] if man.endswith("man") else [man, "-man", "-Tutf8", "-ww", page]
+    r = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert r.returncode == 0 and r.stderr == "" and "idle" in r.stdout
 
 
 # --- starting ---
