@@ -3,8 +3,9 @@
 
     run_tests.py [--deep] [--only ROW,...]
 
-Called by ./dev, which says where the tools are (MESON, CLANG_FORMAT, CLANG_TIDY, JOBS). The last
-line is 'N passed, N failed'; the exit status is 1 when anything failed or nothing ran.
+Called by ./dev, which says where the tools are (MESON, CLANG_FORMAT, CLANG_TIDY, CLANG_TIDY_ARGS,
+JOBS). The last line is 'N passed, N failed'; the exit status is 1 when anything failed or nothing
+ran.
 """
 import argparse
 import concurrent.futures
@@ -173,7 +174,7 @@ def row_blackbox_asan(args):
 
 def tidy_one(job):
     program, folder, source = job
-    p = run([program, "--quiet", "-p", folder, source])
+    p = run([program, "--quiet", *os.environ.get("CLANG_TIDY_ARGS", "").split(), "-p", folder, source])
     # A finding can have pages of notes: how the analyzer came there. The findings alone are shown.
     return source, p.returncode, "\n".join(x for x in p.stdout.splitlines() if ": error: " in x or ": warning: " in x)
 
