@@ -102,6 +102,18 @@ static kv_code add_local(kv_store *store, const kv_store_iter *it, const kv_filt
     return add_kit(out, filters, &source, &ref, m, kv_sv_of(shown), it->tags, it->n_tags, err);
 }
 
+/* One damaged kit does not hide the others: it is said, and left out. */
+static kv_code pass_over(const kv_cli *cli, const kv_store_iter *it, kv_code code, kv_error *err)
+{
+    if (code != KV_E_NOTFOUND && code != KV_E_DIGEST && code != KV_E_CORRUPT &&
+        code != KV_E_SYNTAX && code != KV_E_INVALID)
+        return code;
+    kv_say(kv_cli_report(cli), KV_ERROR, "cannot read %.*s@%s: %s", KV_ARG(it->repository),
+           kv_digest_str(&it->digest).s, err->msg);
+    *err = (kv_error){0};
+    return KV_OK;
+}
+
 kv_code kv_list_local(const kv_cli *cli, const kv_filters *filters, kv_listing *out, kv_error *err)
 {
     kv_auto(kv_store) store = NULL;
@@ -109,7 +121,10 @@ kv_code kv_list_local(const kv_cli *cli, const kv_filters *filters, kv_listing *
     KV_TRY(kv_cli_store(cli, &store, err));
     kv_store_iter it = kv_store_begin(store);
     kv_code code = KV_OK;
-    while (code == KV_OK && kv_store_next(&it)) code = add_local(store, &it, filters, out, err);
+    while (code == KV_OK && kv_store_next(&it)) {
+        code = add_local(store, &it, filters, out, err);
+        if (code != KV_OK) code = pass_over(cli, &it, code, err);
+    }
     kv_error why = {0};
     kv_code end = kv_store_end(&it, code == KV_OK ? err : &why);
     return code == KV_OK ? end : code;

@@ -114,13 +114,15 @@ static kv_code fs_append(kv_blob_writer *base, const void *p, size_t n, kv_error
 static kv_code fs_expect(kv_blob_writer *base, uint64_t n, kv_error *err)
 {
     fs_writer *w = writer_of(base);
+    uint64_t end;
+    if (kv_ckd_add(&end, base->offset, n) || end > INT64_MAX)
+        return kv_fail(err, KV_E_LIMIT, "blob is larger than 2^63-1 bytes");
     if (fallocate(w->fd, 0, (off_t)base->offset, (off_t)n) < 0) {
         /* A file system that cannot reserve is no failure. */
         if (errno == EOPNOTSUPP || errno == EINTR) return KV_OK;
-        return kv_fail_sys(err, "no room for an upload of %llu bytes",
-                           (unsigned long long)(base->offset + n));
+        return kv_fail_sys(err, "no room for an upload of %llu bytes", (unsigned long long)end);
     }
-    if (w->reserved < base->offset + n) w->reserved = base->offset + n;
+    if (w->reserved < end) w->reserved = end;
     return KV_OK;
 }
 

@@ -23,7 +23,8 @@ static void remark(walker *k, bool *once, const char *what)
     if (!k->w->remark || (once && *once)) return;
     if (once) *once = true;
     kv_auto_buf text = KV_BUF(16384);
-    kv_buf_addf(&text, "%.*s %s", KV_ARG(kv_buf_sv(&k->path)), what);
+    /* Not the name first: a console makes the first letter of a line a capital. */
+    kv_buf_addf(&text, "path %.*s %s", KV_ARG(kv_buf_sv(&k->path)), what);
     if (!text.failed) k->w->remark(k->w->ctx, text.p);
 }
 

@@ -164,6 +164,20 @@ def test_list_bad_template(packed, template, reason):
     assert reason in r.err
 
 
+def test_list_passes_over_what_is_damaged(packed):
+    other = digest_of(packed.ok("pack", "m", "-t", "other:v1", env={"KITVAULT_CLI_VERSION": "another"}))
+    blob = packed.storage / "blobs/sha256" / other.split(":")[1]
+    blob.chmod(0o600)
+    blob.write_bytes(b"x" + blob.read_bytes()[1:])
+    r = packed("list")
+    assert r.code == 0
+    assert [row[0] for row in rows(r.out)] == ["demo"]
+    assert r.err.startswith(f"[ERROR] Cannot read other@{other}: ")
+    blob.unlink()
+    r = packed("list")
+    assert [row[0] for row in rows(r.out)] == ["demo"] and other in r.err
+
+
 def test_list_filter(packed):
     make_tree(packed.cwd / "d", {"Kitfile": "datasets: [{name: train, path: a.csv}]\n", "a.csv": ""})
     packed.ok("pack", "d", "-t", "data:v1")

@@ -185,9 +185,9 @@ static void remarks(void **state)
     auto_run r = pack(dir);
     if (r.code != KV_OK) fail_msg("%s", r.err.msg);
     static const char *const WANT[] = {
-        ("W m/link is a symbolic link and is not packed\n"
-         "W m/pipe is neither a file nor a directory and is not packed\n"
-         "W m/w..bin has two dots in its name: kit would leave it out, so digests differ\n"
+        ("W path m/link is a symbolic link and is not packed\n"
+         "W path m/pipe is neither a file nor a directory and is not packed\n"
+         "W path m/w..bin has two dots in its name: kit would leave it out, so digests differ\n"
          "I Saved model layer: "),
         "W No files detected in code layer with path empty\nI Saved code layer: ",
         ("E Warning: code layer path ig ignored by kitignore\n"
