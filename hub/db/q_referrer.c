@@ -23,6 +23,22 @@ kv_code kv_q_referrer_drop(kv_tx *tx, const char *repository_id, const char *dig
                       NULL, err);
 }
 
+kv_code kv_q_referrer_bytes(kv_tx *tx, kv_sv repository, const char *subject, kv_sv artifact_type,
+                            kv_sv last, uint64_t *out, kv_error *err)
+{
+    static kv_query q = KV_QUERY("SELECT COALESCE(SUM(LENGTH(f.descriptor)), 0) FROM referrer f "
+                                 "JOIN repository r ON r.id = f.repository_id "
+                                 "WHERE r.name = ?1 AND f.subject = ?2 AND f.digest > ?3 "
+                                 "AND (?4 = '' OR f.artifact_type = ?4)");
+    kv_auto_rows r = {0};
+    KV_TRY(kv_tx_query(tx, &q,
+                       KV_VALS(kv_v_text(repository), kv_v_text(kv_sv_of(subject)), kv_v_text(last),
+                               kv_v_text(artifact_type)),
+                       &r, err));
+    *out = kv_rows_next(&r) ? (uint64_t)kv_col_int(&r, 0) : 0;
+    return kv_rows_end(&r, err);
+}
+
 kv_code kv_q_referrer_each(kv_tx *tx, kv_sv repository, const char *subject, kv_sv artifact_type,
                            kv_sv last, kv_referrer_fn *fn, void *ctx, kv_error *err)
 {

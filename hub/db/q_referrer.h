@@ -14,6 +14,10 @@ KV_MUST_CHECK kv_code kv_q_referrer_add(kv_tx *tx, const char *repository_id,
 /** Forgets a manifest as a referrer; it need not be one. */
 KV_MUST_CHECK kv_code kv_q_referrer_drop(kv_tx *tx, const char *repository_id, const char *digest,
                                          kv_error *err);
+/** Bytes of all descriptors kv_q_referrer_each would show. */
+KV_MUST_CHECK kv_code kv_q_referrer_bytes(kv_tx *tx, kv_sv repository, const char *subject,
+                                          kv_sv artifact_type, kv_sv last, uint64_t *out,
+                                          kv_error *err);
 /** Called for each row; false stops. Both texts are borrowed for the call. */
 typedef bool kv_referrer_fn(void *ctx, kv_sv digest, kv_sv descriptor);
 /** Referrers of subject in a repository of that name behind `last` in byte order of their digests;

@@ -115,5 +115,10 @@ kv_code kv_handle_oci_referrers(kv_hub *hub, kv_request *req, kv_error *err)
     /* Not a parameter of the specification, so what makes no sense is no error. */
     if (kv_req_query(req, "n", 0, &text) && kv_sv_to_u64(text, &n) && n && n < q.at_most)
         q.at_most = (size_t)n;
-    return list_referrers(hub, req, &q, err);
+    size_t need;
+    KV_TRY(kv_referrer_weight(hub->registry, &q, &need, err));
+    need = kv_gate_take(hub->registry->memory, need < KV_REGISTRY_SMALL ? 0 : need);
+    kv_code rc = list_referrers(hub, req, &q, err);
+    kv_gate_give(hub->registry->memory, need);
+    return rc;
 }

@@ -182,7 +182,7 @@ static kv_code read_and_push(kv_hub *hub, kv_request *req, kv_push *p, kv_error 
     KV_TRY(kv_body_read_all(req, &body, err));
     kv_auto(kv_arena) arena = kv_arena_new(64u << 20);
     if (!arena) return kv_fail(err, KV_E_NOMEM, "out of memory");
-    p->bytes = kv_buf_sv(&body);
+    p->bytes = &body;
     kv_pushed done;
     kv_code rc = kv_manifest_push(hub->registry, kv_req_principal(req), p, arena, &done, err);
     if (rc != KV_OK) return fail_push(req, rc, &done, err);

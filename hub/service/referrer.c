@@ -48,6 +48,17 @@ static bool add_entry(void *ctx, kv_sv digest, kv_sv descriptor)
     return true;
 }
 
+kv_code kv_referrer_weight(kv_registry *reg, const kv_referrer_query *q, size_t *out, kv_error *err)
+{
+    uint64_t n;
+    kv_auto(kv_tx) tx = NULL;
+    KV_TRY(kv_tx_begin(reg->db, KV_TX_READ, &tx, err));
+    KV_TRY(kv_q_referrer_bytes(tx, q->repository, kv_digest_str(&q->subject).s, q->artifact_type,
+                               q->last, &n, err));
+    *out = n > KV_MANIFEST_BYTES_MAX ? KV_MANIFEST_BYTES_MAX : (size_t)n;
+    return KV_OK;
+}
+
 kv_code kv_referrer_list(kv_registry *reg, const kv_referrer_query *q, kv_buf *out,
                          char out_last[KV_DIGEST_TEXT_MAX], kv_error *err)
 {

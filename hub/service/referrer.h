@@ -18,6 +18,10 @@ typedef struct kv_referrer_query {
 /* What clients read of one answer (oras-go: 4 MiB), with room for the frame. */
 #define KV_REFERRERS_PAGE_MAX ((4u << 20) - 4096)
 
+/** Bytes that a page may take in memory, to be taken from reg->memory before it is asked for. */
+KV_MUST_CHECK kv_code kv_referrer_weight(kv_registry *reg, const kv_referrer_query *q, size_t *out,
+                                         kv_error *err);
+
 /**
  * A page of entries, JSON objects joined by commas, into out, which has room for
  * KV_REFERRERS_PAGE_MAX; an entry that alone is larger makes a page of its own.

@@ -132,8 +132,6 @@ static kv_code note_missing(job *j, const kv_digest *d, kv_error *err)
         j->out->missing = KV_NEW(j->arena, kv_digest, most);
         if (!j->out->missing) return kv_fail(err, KV_E_NOMEM, "out of memory");
     }
-    for (size_t i = 0; i < j->out->n_missing; i++)
-        if (kv_digest_eq(&j->out->missing[i], d)) return KV_OK;
     j->out->missing[j->out->n_missing++] = *d;
     return KV_OK;
 }
@@ -418,7 +416,8 @@ kv_code kv_manifest_push(kv_registry *reg, const kv_principal *who, const kv_pus
 {
     *out = (kv_pushed){0};
     kv_auto(kv_manifest) m = NULL;
-    KV_TRY(kv_manifest_parse(push->bytes, push->content_type, &m, err));
+    KV_TRY(kv_manifest_parse(kv_buf_sv(push->bytes), push->content_type, &m, err));
+    kv_buf_clear(push->bytes);
     out->digest = m->digest;
     if (push->digest.alg == KV_SHA512) out->digest = kv_digest_of(KV_SHA512, m->bytes);
     if (push->digest.alg && !kv_digest_eq(&push->digest, &out->digest))

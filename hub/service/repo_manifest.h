@@ -44,7 +44,7 @@ typedef struct kv_push {
     kv_digest digest;    /* bytes must have it; alg 0: sha256 of bytes */
     kv_sv content_type;  /* as the client said; may be empty */
     kv_condition if_tag; /* about the first tag */
-    kv_sv bytes;
+    kv_buf *bytes;       /* cleared as soon as it is parsed: one copy in memory is enough */
 } kv_push;
 
 typedef struct kv_pushed {

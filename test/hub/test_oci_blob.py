@@ -4,6 +4,8 @@ import pytest
 
 from oci import Oci, digest
 
+pytestmark = pytest.mark.asan
+
 DATA = bytes(range(256)) * 8  # 2048 bytes
 
 

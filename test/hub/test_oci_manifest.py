@@ -6,6 +6,8 @@ import pytest
 
 from oci import DOCKER, EMPTY, IMAGE, INDEX, Oci, describe, digest, index
 
+pytestmark = pytest.mark.asan
+
 
 @pytest.fixture
 def oci(open_hub, name):

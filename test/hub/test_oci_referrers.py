@@ -4,6 +4,8 @@ import pytest
 
 from oci import EMPTY, IMAGE, INDEX, Oci, describe, digest, index, next_link
 
+pytestmark = pytest.mark.asan
+
 
 @pytest.fixture
 def oci(open_hub, name):

@@ -4,6 +4,8 @@ import pytest
 
 from oci import Oci, next_link
 
+pytestmark = pytest.mark.asan
+
 NAMES = ["A", "B10", "_x", "a", "a-b", "a.b", "b", "c", "v1", "v10", "v2"]  # in byte order
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from oci import Oci, digest
 
+pytestmark = pytest.mark.asan
+
 A, B, C = b"a" * 1000, b"b" * 1000, b"c" * 500
 ALL = A + B + C
 

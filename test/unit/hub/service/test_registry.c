@@ -82,8 +82,10 @@ static kv_pushed push(fixture *f, const char *repo, const char *tag, kv_sv bytes
     kv_error err = {0};
     kv_sv name = kv_sv_of(tag);
     kv_pushed done;
+    kv_auto_buf body = KV_BUF(4096);
+    kv_buf_add(&body, bytes);
     kv_push p = {
-        .repository = kv_sv_of(repo), .tags = &name, .n_tags = tag ? 1 : 0, .bytes = bytes};
+        .repository = kv_sv_of(repo), .tags = &name, .n_tags = tag ? 1 : 0, .bytes = &body};
     if (!tag) p.digest = kv_digest_of(KV_SHA256, bytes);
     want(kv_manifest_push(f->reg, &ANYBODY, &p, f->arena, &done, &err), KV_OK, &err);
     return done;
@@ -230,8 +232,7 @@ static void *race(void *arg)
         kv_sv name = kv_sv_of(tag);
         kv_pushed done;
         kv_error err = {0};
-        kv_push p = {
-            .repository = KV_SV("team/race"), .tags = &name, .n_tags = 1, .bytes = kv_buf_sv(&b)};
+        kv_push p = {.repository = KV_SV("team/race"), .tags = &name, .n_tags = 1, .bytes = &b};
         want(kv_manifest_push(r->f->reg, &ANYBODY, &p, arena, &done, &err), KV_OK, &err);
     }
     return NULL;
@@ -314,11 +315,13 @@ static void conditions_decide(void **state)
         kv_error err = {0};
         kv_pushed done;
         kv_sv tag = kv_sv_of(CASES[i].tag);
+        kv_auto_buf body = KV_BUF(4096);
+        kv_buf_add(&body, new);
         kv_push p = {.repository = KV_SV("team/c"),
                      .tags = &tag,
                      .n_tags = 1,
                      .if_tag = CASES[i].c,
-                     .bytes = new};
+                     .bytes = &body};
         kv_code got = kv_manifest_push(f->reg, &ANYBODY, &p, f->arena, &done, &err);
         if (got != CASES[i].want) fail_msg("%s: %d %s", CASES[i].name, (int)got, err.msg);
     }
