@@ -32,7 +32,7 @@ SANITIZER = re.compile(
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "exitcode=99:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99",
-    "TSAN_OPTIONS": "exitcode=99",
+    "TSAN_OPTIONS": "exitcode=99:report_thread_leaks=0",
 }
 
 
