@@ -7,11 +7,10 @@ import shutil
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from harness import clean_env, make_model, pattern, program, sha256
+from harness import clean_env, make_model, pattern, program, sanitized, sha256
 from oci import IMAGE, INDEX, Oci
 from proxy import Proxy, answer, redirect
 
@@ -203,7 +202,7 @@ print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 def skip_under_sanitizer():
-    if b"__asan_init" in Path(program("kitvault")).read_bytes():
+    if sanitized():
         pytest.skip("the sanitizer's own memory is what would be measured")
 
 
@@ -262,67 +261,6 @@ def test_memory_stays_small_for_9_gib(kit, make_kit):
     finally:
         p.stop()
         shutil.rmtree(kit.storage)
-
-
-def test_many_at_once_stay_small(kit, registry, make_kit):
-    skip_under_sanitizer()
-    layers = {f"part{i}.bin": pattern(1024, i) * 4096 for i in range(24)}
-    entries = "".join(f"\n  - path: {name}" for name in layers)
-    make_model(kit.cwd / "m", Kitfile=f"manifestVersion: 1.0.0\ncode:{entries}\n", **layers)
-    kit.ok("pack", "m", "-t", "demo:v1")
-    ref = f"{registry.host}/team/demo:v1"
-    assert peak_rss_kib(kit, "push", NET, "--concurrency=100", "demo:v1", ref) < 64 * 1024
-    assert peak_rss_kib(make_kit(), "pull", NET, "--concurrency=100", ref) < 64 * 1024
-
-
-@pytest.mark.parametrize("size", [0, 1, 8 * 2**20 - 1024, 8 * 2**20, 40 * 2**20 + 1])
-def test_sizes(kit, peer, make_kit, size):
-    make_model(kit.cwd / "m", **{"model.safetensors": pattern(1024) * (size // 1024) + b"x" * (size % 1024)})
-    kit.ok("pack", "m", "-t", "demo:v1")
-    ref = f"{peer.host}/team/demo:v1"
-    kit.ok("push", NET, "demo:v1", ref)
-    other = make_kit()
-    other.ok("pull", NET, ref)
-    assert blobs(other) == blobs(kit)
-
-
-# --- what it costs ---
-
-
-# In a process of its own: a child's peak begins at that of the process it was forked from.
-MEASURE = """
-import resource, subprocess, sys
-code = subprocess.run(sys.argv[1:], stdout=sys.stderr).returncode
-print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-
-
-def skip_under_sanitizer():
-    if b"__asan_init" in Path(program("kitvault")).read_bytes():
-        pytest.skip("the sanitizer's own memory is what would be measured")
-
-
-def peak_rss_kib(kit, *argv):
-    p = subprocess.run(
-        [sys.executable, "-c", MEASURE, program("kit"), *argv],
-        env=clean_env(kit.home, **kit.env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    code, kib = map(int, p.stdout.split())
-    assert code == 0, p.stderr
-    return kib
-
-
-@pytest.mark.parametrize("mib", [512, pytest.param(9 * 1024, marks=pytest.mark.slow)])
-def test_memory_stays_small(kit, registry, make_kit, mib):
-    skip_under_sanitizer()
-    make_model(kit.cwd / "m")
-    with open(kit.cwd / "m/model.safetensors", "wb") as f:
-        f.truncate(mib << 20)
-    kit.ok("pack", "m", "-t", "demo:v1")
-    ref = f"{registry.host}/team/demo:v1"
-    limit = 64 * 1024
-    assert peak_rss_kib(kit, "push", NET, "demo:v1", ref) < limit
-    assert peak_rss_kib(make_kit(), "pull", NET, ref) < limit
 
 
 # --- parents ---
