@@ -185,6 +185,7 @@ static kv_code read_and_push(kv_hub *hub, kv_request *req, kv_push *p, kv_error 
     p->bytes = &body;
     kv_pushed done;
     kv_code rc = kv_manifest_push(hub->registry, kv_req_principal(req), p, arena, &done, err);
+    p->bytes = NULL; /* what follows outlives body */
     if (rc != KV_OK) return fail_push(req, rc, &done, err);
     return respond_pushed(req, p, &done, err);
 }
