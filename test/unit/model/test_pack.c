@@ -267,6 +267,26 @@ static void full_disk(void **state)
     assert_int_equal(r.code, KV_OK);
 }
 
+/* cache/ may lie on another file system, which rename cannot leave. */
+static void cache_elsewhere(void **state)
+{
+    const char *dir = *state;
+    struct stat here, there;
+    char other[] = "/dev/shm/kitvault-test-XXXXXX";
+    if (stat(dir, &here) < 0 || stat("/dev/shm", &there) < 0 || here.st_dev == there.st_dev) skip();
+    if (!mkdtemp(other)) skip();
+    write_tree(dir);
+    assert_int_equal(mkdir(tmpdir_path(dir, "home"), 0755), 0);
+    assert_int_equal(symlink(other, tmpdir_path(dir, "home/cache")), 0);
+    auto_run r = pack(dir);
+    bool ok = r.code == KV_OK && files_in(dir, "home/cache/pack") == 0;
+    assert_int_equal(kv_remove_tree(other, NULL), KV_OK);
+    if (!ok) fail_msg("%s", r.err.msg);
+    assert_int_equal(listed(dir), 1);
+    assert_int_equal(files_in(dir, "home/storage/ingest"), 0);
+    assert_int_equal(files_in(dir, "home/storage/blobs/sha256"), 5);
+}
+
 static void at_once(void **state)
 {
     enum { PACKERS = 4 };
@@ -391,5 +411,5 @@ static void inspects(void **state)
 
 #define ROW(f) cmocka_unit_test_setup_teardown(f, tmpdir_setup, tmpdir_teardown)
 KV_TEST_MAIN(ROW(same_with_any_number_of_threads), ROW(refuses), ROW(remarks), ROW(cancelled),
-             ROW(killed), ROW(full_disk), ROW(at_once), ROW(round_trips), ROW(damaged_store),
-             ROW(inspects))
+             ROW(killed), ROW(full_disk), ROW(cache_elsewhere), ROW(at_once), ROW(round_trips),
+             ROW(damaged_store), ROW(inspects))

@@ -25,20 +25,21 @@ static void one_layer_kit(memkit *k, kv_sv tar, const char *media_type, bool wit
 }
 
 /* Unpacks k into DIR/out, from a registry called example.com. */
-static kv_code unpack_ref(const char *dir, memkit *k, const char *name, kv_unpack_options *opts,
-                          kv_error *err)
+static kv_code unpack_ref(const char *dir, memkit *k, const char *name,
+                          const kv_unpack_options *wanted, kv_error *err)
 {
     kv_auto(kv_store) s = NULL;
     kv_auto_reference ref = {0};
     kv_kit_source remote = memkit_source(k);
     assert_int_equal(kv_store_open(tmpdir_path(dir, "home"), &s, NULL), KV_OK);
     assert_int_equal(kv_reference_parse(kv_sv_of(name), &ref, NULL), KV_OK);
-    opts->dir = tmpdir_path(dir, "out");
-    opts->remote = &remote;
-    return kv_unpack(s, &ref, opts, err);
+    kv_unpack_options opts = *wanted;
+    opts.dir = tmpdir_path(dir, "out");
+    opts.remote = &remote;
+    return kv_unpack(s, &ref, &opts, err);
 }
 
-static kv_code unpack(const char *dir, memkit *k, kv_unpack_options *opts, kv_error *err)
+static kv_code unpack(const char *dir, memkit *k, const kv_unpack_options *opts, kv_error *err)
 {
     return unpack_ref(dir, k, "example.com/a:v1", opts, err);
 }
