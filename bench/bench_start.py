@@ -23,7 +23,7 @@ def run(bench):
         bench.row("kit version / kitvault version", f"{statistics.median(theirs) / statistics.median(ours):.1f} x")
 
     ready = []
-    for i in range(2 * bench.pairs):
+    for i in range(2 * bench.pairs + 2):
         data, port = bench.work / f"ready{i % 2}", bench.free_port()
         began = time.perf_counter()
         p = subprocess.Popen([bench.kitvaultd, "serve", "--data", data, "--listen", f"127.0.0.1:{port}"],
