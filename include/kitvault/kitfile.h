@@ -77,7 +77,7 @@ KV_API KV_MUST_CHECK kv_code kv_kitfile_parse_yaml(kv_sv text, kv_kitfile **out,
 /**
  * Parses a config blob. Fields it does not know are skipped: newer kits may have more.
  * Errors: KV_E_SYNTAX, KV_E_INVALID ("model.parts[2].path: expected string"), KV_E_LIMIT.
- * Threads: pure. Source: kit-compat 1.4.
+ * Memory: at most 48 MiB for the largest text. Threads: pure. Source: kit-compat 1.4.
  */
 KV_API KV_MUST_CHECK kv_code kv_kitfile_parse_json(kv_sv text, kv_kitfile **out, kv_error *err);
 /** Reads and parses a Kitfile's YAML. Errors: also KV_E_NOTFOUND, KV_E_IO. */
