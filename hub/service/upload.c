@@ -16,6 +16,7 @@ enum {
     KEPT_OPEN = 64,      /* writers between requests: descriptors, not memory, are what counts */
     SAVE_STEP = 4 << 20, /* received since the last save: worth a sync */
     CHECKPOINT_STEP = 1 << 30,
+    LARGE = 4 << 20,      /* received by one request: worth a thread for the digest */
     WAIT_MS = 2000,       /* for a request whose connection is about to be found broken */
     REPOSITORY_MAX = 256, /* bytes with NUL */
 };
@@ -29,6 +30,7 @@ struct kv_upload {
     char repository[REPOSITORY_MAX];
     kv_blob_writer *writer; /* NULL once it has failed */
     uint64_t saved;         /* bytes the row's state covers */
+    uint64_t begun;         /* bytes there were when this request began */
     uint64_t expected;      /* bytes there will be when this request has ended, as far as known */
     uint64_t idle_since;    /* monotonic */
     atomic_uint_least64_t offset;
@@ -252,6 +254,7 @@ kv_code kv_upload_open(kv_registry *reg, const kv_principal *who, kv_sv reposito
         }
         u = fresh;
     }
+    u->begun = kv_upload_offset(u);
     *out = u;
     return KV_OK;
 }
@@ -303,7 +306,9 @@ kv_code kv_upload_append(kv_upload *u, const void *p, size_t n, kv_error *err)
     if (rc == KV_OK && kv_blob_offset(u->writer) - u->saved >= CHECKPOINT_STEP)
         rc = checkpoint(u, err);
     if (rc != KV_OK) return fail_writer(u, rc);
-    atomic_store(&u->offset, kv_blob_offset(u->writer));
+    uint64_t offset = kv_blob_offset(u->writer);
+    if (offset - u->begun >= LARGE) kv_blob_hash_aside(u->writer);
+    atomic_store(&u->offset, offset);
     return KV_OK;
 }
 
@@ -330,7 +335,9 @@ static kv_upload *park(kv_upload *u)
 kv_code kv_upload_keep(kv_upload *u, kv_error *err)
 {
     if (!u->writer) return discard(u, err);
-    if (kv_blob_offset(u->writer) - u->saved >= SAVE_STEP) return save_and_leave(u, err);
+    /* After a large request always: it may have been saved on its way, and has a thread aside. */
+    uint64_t offset = kv_blob_offset(u->writer);
+    if (offset - u->saved >= SAVE_STEP || offset - u->begun >= LARGE) return save_and_leave(u, err);
     kv_upload *oldest = park(u);
     return oldest ? save_and_leave(oldest, NULL) : KV_OK;
 }

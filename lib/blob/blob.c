@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "blob/aside.h"
 
 enum { REREAD_STEP = 1 << 20, ID_MAX = 64 };
 
@@ -97,10 +98,24 @@ kv_code kv_blob_append(kv_blob_writer *w, const void *p, size_t n, kv_error *err
     uint64_t end;
     if (kv_ckd_add(&end, w->offset, (uint64_t)n) || end > INT64_MAX)
         return kv_fail(err, KV_E_LIMIT, "blob is larger than 2^63-1 bytes");
+    if (w->aside) kv_aside_add(w->aside, p, n); /* first: it is hashed while it is written */
     KV_TRY(w->ops->append(w, p, n, err));
-    kv_hasher_add(&w->hasher, p, n);
+    if (!w->aside) kv_hasher_add(&w->hasher, p, n);
     w->offset = end;
     return KV_OK;
+}
+
+void kv_blob_hash_aside(kv_blob_writer *w)
+{
+    if (!w->aside) w->aside = kv_aside_new(&w->hasher);
+}
+
+/* Brings the running digest back. */
+static void join_aside(kv_blob_writer *w)
+{
+    if (!w->aside) return;
+    w->hasher = kv_aside_end(w->aside);
+    w->aside = NULL;
 }
 
 kv_code kv_blob_expect(kv_blob_writer *w, uint64_t n, kv_error *err)
@@ -123,6 +138,7 @@ static const char MAGIC[4] = {'K', 'V', 'B', '1'};
 kv_code kv_blob_save(kv_blob_writer *w, kv_buf *state, kv_error *err)
 {
     uint8_t hash[KV_HASHER_STATE_MAX], head[9];
+    join_aside(w);
     size_t n = kv_hasher_save(&w->hasher, hash);
     static_assert(KV_HASHER_STATE_MAX <= 256, "its length fits one byte, none is 256");
     for (size_t i = 0; i < 8; i++) head[i] = (uint8_t)(w->offset >> (8 * i));
@@ -186,6 +202,7 @@ static kv_code verify(kv_blob_writer *w, const kv_digest *expected, kv_digest *o
 kv_code kv_blob_commit(kv_blob_writer *w, const kv_digest *expected, kv_digest *out, kv_error *err)
 {
     kv_digest got;
+    join_aside(w);
     kv_code rc = verify(w, expected, &got, err);
     if (rc == KV_OK) rc = w->ops->finish(w, &got, err);
     w->ops->release(w, rc != KV_OK);
@@ -195,7 +212,9 @@ kv_code kv_blob_commit(kv_blob_writer *w, const kv_digest *expected, kv_digest *
 
 void kv_blob_abort(kv_blob_writer *w)
 {
-    if (w) w->ops->release(w, true);
+    if (!w) return;
+    join_aside(w);
+    w->ops->release(w, true);
 }
 
 kv_code kv_blobs_put(kv_blobs *b, const kv_digest *d, kv_sv bytes, kv_error *err)

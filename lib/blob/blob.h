@@ -41,7 +41,14 @@ KV_MUST_CHECK kv_code kv_blobs_put(kv_blobs *b, const kv_digest *d, kv_sv bytes,
  */
 KV_MUST_CHECK kv_code kv_blob_begin(kv_blobs *b, const char *id, kv_digest_alg alg,
                                     kv_blob_writer **out, kv_error *err);
+/** After a failure only kv_blob_abort is left. */
 KV_MUST_CHECK kv_code kv_blob_append(kv_blob_writer *w, const void *p, size_t n, kv_error *err);
+/**
+ * From here on bytes are hashed on another thread while they are written; for uploads that are large
+ * and alone on their thread. Costs 768 KiB until the writer is released. Without a processor to
+ * spare it changes nothing.
+ */
+void kv_blob_hash_aside(kv_blob_writer *w);
 /**
  * Says that n more bytes are to come, so that a disk that cannot hold them fails now, and writing
  * them is faster. A hint: fewer or more may come. Errors: KV_E_NOSPACE, KV_E_LIMIT.
@@ -117,8 +124,10 @@ typedef struct kv_blob_writer_ops {
 } kv_blob_writer_ops;
 struct kv_blob_writer {
     const kv_blob_writer_ops *ops;
-    kv_hasher hasher; /* kept by the wrapper */
-    uint64_t offset;  /* kept by the wrapper */
+    /* kept by the wrapper */
+    kv_hasher hasher;
+    struct kv_aside *aside; /* has the running digest; NULL: hasher has it */
+    uint64_t offset;
 };
 typedef struct kv_blobs_ops {
     const char *scheme; /* "file", "mem", "fault" */

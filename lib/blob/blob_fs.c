@@ -17,18 +17,20 @@
 
 #include "base/crash.h"
 #include "base/file.h"
+#include "base/flusher.h"
 #include "blob/blob.h"
 #include "codec/text.h"
 
-/* Dirty bytes are pushed to the disk in steps while more arrive, so that the sync at the end of a
- * large upload has little left to wait for. */
-enum { WRITEBACK_STEP = 8 << 20 };
+/* Dirty bytes are pushed to the disk in steps while more arrive, and the disk's own cache is flushed
+ * in larger ones, so that the sync at the end of a large upload has little left to wait for. */
+enum { WRITEBACK_STEP = 8 << 20, FLUSH_STEP = 32 << 20 };
 
 typedef struct fs_blobs {
     kv_blobs base;
     int dir;     /* the root */
     int uploads; /* uploads/ */
     int algs[3]; /* blobs/ALGORITHM, indexed by kv_digest_alg */
+    kv_flusher *flusher;
 } fs_blobs;
 
 typedef struct fs_reader {
@@ -39,7 +41,9 @@ typedef struct fs_writer {
     kv_blob_writer base;
     fs_blobs *blobs;
     int fd;
+    kv_flush flush;
     uint64_t pushed;   /* bytes whose write-back has been started */
+    uint64_t flushed;  /* bytes whose flush has been asked for */
     uint64_t reserved; /* size of the file, where it is more than what was appended */
     char id[];
 } fs_writer;
@@ -108,6 +112,10 @@ static kv_code fs_append(kv_blob_writer *base, const void *p, size_t n, kv_error
         sync_file_range(w->fd, (off_t)w->pushed, (off_t)(end - w->pushed), SYNC_FILE_RANGE_WRITE);
         w->pushed = end;
     }
+    if (end - w->flushed >= FLUSH_STEP) {
+        kv_flusher_ask(w->blobs->flusher, &w->flush);
+        w->flushed = end;
+    }
     return KV_OK;
 }
 
@@ -136,12 +144,20 @@ static kv_code cut_reserve(fs_writer *w, kv_error *err)
     return KV_OK;
 }
 
+/* Everything that was appended, and nothing else, is in the file and durable. */
+static kv_code make_durable(fs_writer *w, kv_error *err)
+{
+    KV_TRY(cut_reserve(w, err));
+    KV_TRY(kv_flusher_wait(w->blobs->flusher, &w->flush, err));
+    kv_crash_point("blob.before-sync");
+    if (fdatasync(w->fd) < 0) return kv_fail_sys(err, "cannot sync upload '%s'", w->id);
+    return KV_OK;
+}
+
 static kv_code fs_sync(kv_blob_writer *base, kv_buf *state, kv_error *err)
 {
     (void)state; /* the file's name is the id, which the caller keeps */
-    KV_TRY(cut_reserve(writer_of(base), err));
-    if (fdatasync(writer_of(base)->fd) < 0) return kv_fail_sys(err, "cannot sync upload");
-    return KV_OK;
+    return make_durable(writer_of(base), err);
 }
 
 static kv_code fs_reread(kv_blob_writer *base, uint64_t off, void *dst, size_t n, kv_error *err)
@@ -154,9 +170,7 @@ static kv_code fs_finish(kv_blob_writer *base, const kv_digest *d, kv_error *err
     fs_writer *w = writer_of(base);
     char name[KV_DIGEST_TEXT_MAX];
     name_of(d, name);
-    KV_TRY(cut_reserve(w, err));
-    kv_crash_point("blob.before-sync");
-    if (fdatasync(w->fd) < 0) return kv_fail_sys(err, "cannot sync blob %s", kv_digest_str(d).s);
+    KV_TRY(make_durable(w, err));
     kv_crash_point("blob.before-rename");
     /* Also when the blob is there already: the same bytes, freshly verified. */
     if (renameat(w->blobs->uploads, w->id, w->blobs->algs[d->alg], name) < 0)
@@ -170,6 +184,8 @@ static kv_code fs_finish(kv_blob_writer *base, const kv_digest *d, kv_error *err
 static void fs_release(kv_blob_writer *base, bool forget)
 {
     fs_writer *w = writer_of(base);
+    kv_code ignored = kv_flusher_wait(w->blobs->flusher, &w->flush, NULL);
+    (void)ignored; /* who wanted to keep the bytes has asked before */
     if (forget) unlinkat(w->blobs->uploads, w->id, 0);
     kv_close_fd(&w->fd);
     free(w);
@@ -193,7 +209,7 @@ static kv_code new_writer(fs_blobs *fs, const char *id, int flags, fs_writer **o
     if (!w) return kv_fail(err, KV_E_NOMEM, "out of memory");
     w->base.ops = &FS_WRITER_OPS;
     w->blobs = fs;
-    w->fd = fd;
+    w->fd = w->flush.fd = fd;
     memcpy(w->id, id, n);
     fd = -1;
     *out = w;
@@ -219,7 +235,7 @@ static kv_code cut_to(fs_writer *w, uint64_t offset, kv_error *err)
         return kv_fail_sys(err, "cannot cut upload '%s'", w->id);
     if (lseek(w->fd, (off_t)offset, SEEK_SET) < 0)
         return kv_fail_sys(err, "cannot seek in upload '%s'", w->id);
-    w->pushed = offset;
+    w->pushed = w->flushed = offset;
     return KV_OK;
 }
 
@@ -296,6 +312,7 @@ static void fs_free(kv_blobs *b)
     kv_close_fd(&fs->uploads);
     kv_close_fd(&fs->algs[KV_SHA256]);
     kv_close_fd(&fs->algs[KV_SHA512]);
+    kv_flusher_free(fs->flusher);
     free(fs);
 }
 
@@ -335,6 +352,8 @@ kv_code kv_blobs_open_fs(const char *dir, kv_blobs **out, kv_error *err)
     if (!fs) return kv_fail(err, KV_E_NOMEM, "out of memory");
     *fs = (fs_blobs){.base.ops = &FS_OPS, .dir = -1, .uploads = -1, .algs = {-1, -1, -1}};
     kv_auto(kv_blobs) b = &fs->base;
+    fs->flusher = kv_flusher_new();
+    if (!fs->flusher) return kv_fail(err, KV_E_NOMEM, "out of memory");
     KV_TRY(open_dir(dir, ".", &fs->dir, err));
     KV_TRY(open_dir(dir, "uploads", &fs->uploads, err));
     KV_TRY(open_dir(dir, "blobs/sha256", &fs->algs[KV_SHA256], err));

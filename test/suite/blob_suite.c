@@ -132,6 +132,36 @@ static void wrong_digest_keeps_nothing(kv_blobs *b, const char *name)
     kv_blob_abort(begin(b, "u1", KV_SHA256));
 }
 
+/* The digest on another thread is the same digest, saved, resumed and committed. */
+static void hashes_aside(kv_blobs *b, const char *name)
+{
+    (void)name;
+    enum { PIECE = 100000, N = 10 };
+    char *piece = malloc(PIECE);
+    assert_non_null(piece);
+    kv_hasher h;
+    kv_digest d;
+    kv_hasher_init(&h, KV_SHA256);
+    kv_auto_buf state = KV_BUF(KV_BLOB_STATE_MAX);
+    kv_blob_writer *w = begin(b, "aside", KV_SHA256);
+    for (int i = 0; i < N; i++) {
+        memset(piece, 'a' + i, PIECE);
+        kv_hasher_add(&h, piece, PIECE);
+        if (i == 2 || i == 6) kv_blob_hash_aside(w);
+        assert_int_equal(kv_blob_append(w, piece, PIECE, NULL), KV_OK);
+        if (i != 4) continue;
+        assert_int_equal(kv_blob_save(w, &state, NULL), KV_OK);
+        assert_int_equal(kv_blob_resume(b, "aside", kv_buf_sv(&state), &w, NULL), KV_OK);
+    }
+    kv_hasher_end(&h, &d);
+    assert_int_equal(kv_blob_commit(w, &d, NULL, NULL), KV_OK);
+    w = begin(b, "aside2", KV_SHA256);
+    kv_blob_hash_aside(w);
+    assert_int_equal(kv_blob_append(w, piece, PIECE, NULL), KV_OK);
+    kv_blob_abort(w);
+    free(piece);
+}
+
 /* A hint changes nothing of what is stored, right or wrong. */
 static void expects(kv_blobs *b, const char *name)
 {
@@ -235,7 +265,7 @@ static void resume_past_the_end(kv_blobs *b, const char *name)
         with_each(fn);                                                                             \
     }
 /* clang-format off */
-EACH(round_trip) EACH(ranges) EACH(wrong_digest_keeps_nothing) EACH(expects) EACH(other_algorithm)
+EACH(round_trip) EACH(ranges) EACH(wrong_digest_keeps_nothing) EACH(hashes_aside) EACH(expects) EACH(other_algorithm)
 EACH(resumes) EACH(refuses) EACH(resume_past_the_end)
     /* clang-format on */
 
@@ -281,7 +311,8 @@ static void file_damage(void **state)
 }
 
 KV_TEST_MAIN(cmocka_unit_test(each_round_trip), cmocka_unit_test(each_ranges),
-             cmocka_unit_test(each_wrong_digest_keeps_nothing), cmocka_unit_test(each_expects),
-             cmocka_unit_test(each_other_algorithm), cmocka_unit_test(each_resumes),
-             cmocka_unit_test(each_refuses), cmocka_unit_test(each_resume_past_the_end),
-             cmocka_unit_test(survives_faults), cmocka_unit_test(file_damage))
+             cmocka_unit_test(each_wrong_digest_keeps_nothing), cmocka_unit_test(each_hashes_aside),
+             cmocka_unit_test(each_expects), cmocka_unit_test(each_other_algorithm),
+             cmocka_unit_test(each_resumes), cmocka_unit_test(each_refuses),
+             cmocka_unit_test(each_resume_past_the_end), cmocka_unit_test(survives_faults),
+             cmocka_unit_test(file_damage))
