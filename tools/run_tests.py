@@ -12,6 +12,7 @@ import concurrent.futures
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -66,10 +67,22 @@ class Tally:
         return self
 
 
-def run(command, **kw):
-    env = {**os.environ, **kw.pop("env", {})}
-    return subprocess.run([str(c) for c in command], cwd=ROOT, env=env, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", **kw)  # fmt: skip
+def run(command, env=None, limit_s=None):
+    """The finished command with all it printed. Past limit_s it is killed, with all it started."""
+    p = subprocess.Popen([str(c) for c in command], cwd=ROOT, env={**os.environ, **(env or {})},
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         text=True, errors="replace", start_new_session=True)  # fmt: skip
+    late = ""
+    try:
+        text, _ = p.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        late = f"did not end within {limit_s} s\n"
+        os.killpg(p.pid, signal.SIGKILL)
+        text, _ = p.communicate()
+    except BaseException:
+        os.killpg(p.pid, signal.SIGTERM)
+        raise
+    return subprocess.CompletedProcess(command, p.returncode, text + late)
 
 
 def build(name, tally):
@@ -109,14 +122,10 @@ def meson_tests(folder, tally, *selection):
 def pytest(folder, tally, *arguments, env=None):
     report = folder / "pytest.xml"
     report.unlink(missing_ok=True)
-    try:
-        p = run([sys.executable, "-m", "pytest", "-q", "-n", JOBS, "-p", "no:cacheprovider",
-                 f"--junitxml={report}", *arguments],
-                env={"KITVAULT_BUILD": str(folder), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
-                timeout=PYTEST_LIMIT_S)  # fmt: skip
-    except subprocess.TimeoutExpired:
-        tally.fail(f"pytest did not end within {PYTEST_LIMIT_S} s")
-        return
+    p = run([sys.executable, "-m", "pytest", "-q", "-n", JOBS, "-p", "no:cacheprovider",
+             f"--junitxml={report}", *arguments],
+            env={"KITVAULT_BUILD": str(folder), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
+            limit_s=PYTEST_LIMIT_S)  # fmt: skip
     if not report.exists():
         tally.fail("pytest", p.stdout)
         return

@@ -200,8 +200,9 @@ static kv_code check_length(const blob_reader *b, uint64_t expected, kv_error *e
     uint64_t n;
     if (!kv_sv_to_u64(kv_http_header(&b->resp, "Content-Length"), &n) || n == expected)
         return KV_OK;
+    uint64_t has = b->size - expected + n;
     return kv_fail(err, KV_E_DIGEST, "%s has %llu bytes at the registry, not %llu",
-                   kv_digest_str(&b->digest).s, (unsigned long long)(b->size - expected + n),
+                   kv_digest_str(&b->digest).s, (unsigned long long)has,
                    (unsigned long long)b->size);
 }
 

@@ -182,14 +182,15 @@ static verdict shrink(upload *u, uint64_t sent, kv_http_response *resp, kv_error
 static verdict take_progress(upload *u, uint64_t n, const kv_http_response *resp, kv_error *err)
 {
     if (take_location(u, resp, err) != KV_OK) return FAIL;
-    uint64_t has = u->at + n;
+    const uint64_t sent = u->at + n;
+    uint64_t has = sent;
     kv_sv range = kv_http_header(resp, "Range");
     uint64_t said;
     /* "0-0" cannot tell one byte from none; after a PATCH it is one. */
     if (range.n && kv_upload_range_parse(range, &said) && !(said == 0 && has == 1)) has = said;
-    if (has > u->at + n || has <= u->at) {
+    if (has > sent || has <= u->at) {
         (void)kv_fail(err, KV_E_PROTOCOL, "the registry has %llu bytes of an upload after %llu",
-                      (unsigned long long)has, (unsigned long long)(u->at + n));
+                      (unsigned long long)has, (unsigned long long)sent);
         return FAIL;
     }
     u->at = has;

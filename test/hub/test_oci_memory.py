@@ -2,7 +2,7 @@
 import json
 import threading
 
-from harness import pattern
+from harness import pattern, sanitized
 from oci import Oci, describe, digest
 
 MIB = 1 << 20
@@ -42,14 +42,14 @@ def test_uploads(own_hub):
         oci.at(name).push_blob(name.encode().ljust(32) + block * n)
 
     at_once(*[lambda i=i: streamed(f"s/{i}") for i in range(2)], *[lambda i=i: whole(f"w/{i}") for i in range(2)])
-    assert own_hub.peak_rss_kib() < LIMIT_KIB
+    assert own_hub.peak_rss_kib() < LIMIT_KIB or sanitized()
 
 
 def test_downloads(own_hub):
     oci = Oci(own_hub.host)
     d = oci.push_blob(pattern(MIB) * 32)
     at_once(*[lambda: oci.blob(d)] * 8)
-    assert own_hub.peak_rss_kib() < LIMIT_KIB
+    assert own_hub.peak_rss_kib() < LIMIT_KIB or sanitized()
 
 
 def test_manifests_as_large_as_they_may_be(own_hub):
@@ -72,4 +72,4 @@ def test_manifests_as_large_as_they_may_be(own_hub):
     missing = [{"mediaType": "x/y", "size": 1, "digest": f"sha256:{i:064x}"} for i in range(60_000)]
     r = oci.put("missing", oci.image(layers=missing))
     assert (r.status, len(r.json()["errors"])) == (400, 60_000)
-    assert own_hub.peak_rss_kib() < LIMIT_KIB
+    assert own_hub.peak_rss_kib() < LIMIT_KIB or sanitized()
