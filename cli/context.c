@@ -215,18 +215,18 @@ kv_code kv_cli_ask(const kv_cli *cli, const char *prompt, bool echo, kv_buf *out
 {
     if (!kv_cli_is_interactive())
         return kv_fail(err, KV_E_ARG, "attempting to read input from non-terminal");
-    kv_cli_put(cli, kv_sv_of(prompt));
-    fflush(stdout);
     struct termios shown, hidden;
     bool hide = !echo && tcgetattr(STDIN_FILENO, &shown) == 0;
-    if (hide) {
+    if (hide) { /* before the question: who answers at once is neither shown nor thrown away */
         hidden = shown;
         hidden.c_lflag &= ~(tcflag_t)ECHO;
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
     }
+    kv_cli_put(cli, kv_sv_of(prompt));
+    fflush(stdout);
     kv_code code = read_line(out, err);
     if (hide) {
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &shown);
         kv_cli_put(cli, KV_SV("\n")); /* the user's own newline was not shown */
     }
     return code;
