@@ -49,11 +49,11 @@ class Bench:
     def env(self, home):
         return {**os.environ, "HOME": str(home), "KITOPS_HOME": str(home), "DOCKER_CONFIG": str(home / "none")}
 
-    def timed(self, argv, home=None, cwd=None):
+    def timed(self, argv, home=None, cwd=None, env=None):
         """Seconds and peak memory (KiB) of one process that must succeed."""
         home = home or self.work
         began = time.monotonic()
-        p = subprocess.Popen([str(a) for a in argv], cwd=cwd or self.work, env=self.env(Path(home)),
+        p = subprocess.Popen([str(a) for a in argv], cwd=cwd or self.work, env={**self.env(Path(home)), **(env or {})},
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # fmt: skip
         err = p.stderr.read()
         _, status, usage = os.wait4(p.pid, 0)

@@ -20,6 +20,11 @@ typedef struct kv_store kv_store;
 KV_API KV_MUST_CHECK kv_code kv_store_open(const char *home, kv_store **out, kv_error *err);
 KV_API void kv_store_close(kv_store *s);
 KV_DEFINE_AUTO(kv_store, kv_store_close)
+/**
+ * From here on nothing that is stored waits for the disk, as in kit. For stores that may be thrown
+ * away: after a power cut a list may name blobs that are not whole, or be lost itself.
+ */
+KV_API void kv_store_relax(kv_store *s);
 /** The home directory as it was given. Borrowed. */
 KV_API const char *kv_store_home(const kv_store *s);
 

@@ -12,6 +12,7 @@ enum { PAGE = 4096, N_BUFFERS = 2 };
 
 struct kv_outfile {
     int fd;
+    bool write_back;
     const char *name;
     char *buffers[N_BUFFERS];
     unsigned current; /* the buffer that is being filled */
@@ -29,12 +30,13 @@ struct kv_outfile {
     kv_error err;
 };
 
-kv_outfile *kv_outfile_new(int fd, const char *name)
+kv_outfile *kv_outfile_new(int fd, const char *name, bool write_back)
 {
     kv_outfile *o = calloc(1, sizeof(*o));
     if (!o) return NULL;
     o->fd = fd;
     o->name = name;
+    o->write_back = write_back;
     pthread_mutex_init(&o->lock, NULL);
     pthread_cond_init(&o->changed, NULL);
     for (unsigned i = 0; i < N_BUFFERS; i++) {
@@ -50,8 +52,8 @@ kv_outfile *kv_outfile_new(int fd, const char *name)
 static kv_code write_buffer(kv_outfile *o, const char *p, size_t n, uint64_t at, kv_error *err)
 {
     KV_TRY(kv_pwrite_all(o->fd, o->name, p, n, at, err));
-    /* Write-back begins now. A hint: what it cannot do shows in the fsync. */
-    (void)sync_file_range(o->fd, (off_t)at, (off_t)n, SYNC_FILE_RANGE_WRITE);
+    /* A hint: what it cannot do shows in the fsync. */
+    if (o->write_back) (void)sync_file_range(o->fd, (off_t)at, (off_t)n, SYNC_FILE_RANGE_WRITE);
     return KV_OK;
 }
 

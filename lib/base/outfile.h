@@ -7,11 +7,12 @@
  * so that hashing and writing go on at once; a thread of its own begins with the first full
  * buffer, and small files never see one. Bytes can be put into the buffer itself (room, took),
  * which saves a copy.
+ * write_back: the disk begins with each buffer at once, for a file that will be synced.
  * Ownership: fd and name are borrowed; nothing is closed or synced here. Memory: 4 MiB.
  * Threads: one at a time.
  */
 typedef struct kv_outfile kv_outfile;
-kv_outfile *kv_outfile_new(int fd, const char *name); /* NULL: no memory */
+kv_outfile *kv_outfile_new(int fd, const char *name, bool write_back); /* NULL: no memory */
 /** At least one byte of room; *out_n says how many. */
 char *kv_outfile_room(kv_outfile *o, size_t *out_n);
 /** The first n bytes of the room were filled. Errors of writing may come up in a later call. */

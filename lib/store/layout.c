@@ -177,10 +177,10 @@ static kv_code rename_temp(kv_store_temp *t, const char *path, kv_error *err)
     return KV_OK;
 }
 
-static kv_code finish_temp(kv_store_temp *t, mode_t mode, kv_error *err)
+static kv_code finish_temp(const kv_store *s, kv_store_temp *t, mode_t mode, kv_error *err)
 {
     if (fchmod(t->fd, mode) < 0) return kv_fail_sys(err, "cannot set the mode of '%s'", t->path);
-    if (fsync(t->fd) < 0) return kv_fail_sys(err, "cannot sync '%s'", t->path);
+    if (!s->relaxed && fsync(t->fd) < 0) return kv_fail_sys(err, "cannot sync '%s'", t->path);
     return KV_OK;
 }
 
@@ -208,12 +208,13 @@ kv_code kv_store_adopt(kv_store *s, kv_store_temp *t, const kv_digest *d, uint64
         KV_TRY(kv_mkdirs(dir.p, 0755, err));
     }
     if (!same_device(s, t->fd)) KV_TRY(copy_to_ingest(s, t, err));
-    KV_TRY(finish_temp(t, mode, err));
+    KV_TRY(finish_temp(s, t, mode, err));
     return rename_temp(t, path.p, err);
 }
 
 kv_code kv_store_sync_blobs(kv_store *s, kv_digest_alg alg, kv_error *err)
 {
+    if (s->relaxed) return KV_OK;
     kv_auto_buf dir = KV_BUF(KV_STORE_PATH_MAX);
     KV_TRY(kv_store_path(s, &dir, err, "storage/blobs/%s", kv_digest_alg_name(alg)));
     return kv_fsync_dir(dir.p, err);
@@ -262,7 +263,8 @@ static kv_code write_list(kv_store *s, const char *stem, const char *what, const
     kv_auto_buf path = KV_BUF(KV_STORE_PATH_MAX);
     KV_TRY(kv_buf_check(text, err));
     KV_TRY(list_path(s, stem, what, &path, err));
-    if (l->n || !stem) return kv_file_write(path.p, kv_buf_sv(text), KV_MODE_UMASK, err);
+    if (l->n || !stem)
+        return kv_file_replace(path.p, kv_buf_sv(text), KV_MODE_UMASK, !s->relaxed, err);
     if (unlink(path.p) < 0 && errno != ENOENT)
         return kv_fail_sys(err, "cannot remove '%s'", path.p);
     return KV_OK;

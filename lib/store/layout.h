@@ -26,6 +26,8 @@ KV_MUST_CHECK kv_code kv_store_blob_path(const kv_store *s, const kv_digest *d, 
                                          kv_error *err);
 /** Makes the directories, oci-layout and index.json, and sweeps what crashes left. Once per store. */
 KV_MUST_CHECK kv_code kv_store_prepare(kv_store *s, kv_error *err);
+/** Nothing waits for the disk (kv_store_relax). */
+bool kv_store_is_relaxed(const kv_store *s);
 /** The lock for changes of lists; held while *out_fd is open. */
 KV_MUST_CHECK kv_code kv_store_lock(kv_store *s, int *out_fd, kv_error *err);
 
@@ -42,7 +44,7 @@ KV_MUST_CHECK kv_code kv_store_temp_make(kv_store *s, const char *dir, const cha
 void kv_store_temp_drop(kv_store_temp *t);
 #define kv_auto_store_temp KV_CLEANUP(kv_store_temp_drop) kv_store_temp
 /**
- * Makes t's bytes durable and gives them their final name; t is then empty. The caller has hashed
+ * Makes t's bytes durable (not in a relaxed store) and gives them their final name; t is then empty. The caller has hashed
  * them, and calls kv_store_sync_blobs before a list names them. A blob that is there is kept.
  */
 KV_MUST_CHECK kv_code kv_store_adopt(kv_store *s, kv_store_temp *t, const kv_digest *d,

@@ -31,6 +31,16 @@ void kv_store_close(kv_store *s)
     free(s);
 }
 
+void kv_store_relax(kv_store *s)
+{
+    s->relaxed = true;
+}
+
+bool kv_store_is_relaxed(const kv_store *s)
+{
+    return s->relaxed;
+}
+
 const char *kv_store_home(const kv_store *s)
 {
     return s->home;

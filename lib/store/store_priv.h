@@ -5,5 +5,6 @@
 
 struct kv_store {
     char *home;
+    bool relaxed;         /* kv_store_relax */
     atomic_bool prepared; /* directories and lists of an empty store are there */
 };

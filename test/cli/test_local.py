@@ -63,6 +63,17 @@ def test_pack_untagged_and_latest(packed):
     ]
 
 
+def test_store_that_does_not_wait_for_the_disk(packed):
+    before = sorted(b.name for b in (packed.storage / "blobs/sha256").iterdir())
+    other = {"KITOPS_HOME": packed.home / "quick"}
+    packed.ok("pack", "m", "-t", "demo:v1", env={**other, "KITVAULT_SYNC": "off"})
+    assert sorted(b.name for b in (packed.home / "quick/storage/blobs/sha256").iterdir()) == before
+    assert packed.ok("list", env=other) == packed.ok("list", env={**other, "KITVAULT_SYNC": "on"})
+    for command in (["list"], ["pack", "m"]):
+        err = packed.fails(*command, env={"KITVAULT_SYNC": "no"})
+        assert "KITVAULT_SYNC is 'no', neither on nor off" in err
+
+
 def test_pack_kitfile_from_elsewhere(packed):
     make_tree(packed.cwd, {"other/K": "manifestVersion: 1.0.0\ndocs: [{path: README.md}]\n"})
     packed.ok("pack", "m", "--file", "other/K", "-t", "docs:v1")

@@ -47,7 +47,7 @@ static void writes_all_bytes(void **state)
     for (size_t c = 0; c < KV_COUNT(CASES); c++) {
         const char *path = tmpdir_path(*state, "f");
         kv_auto_fd fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-        kv_auto(kv_outfile) o = kv_outfile_new(fd, path);
+        kv_auto(kv_outfile) o = kv_outfile_new(fd, path, true);
         assert_non_null(o);
         assert_int_equal(fill(o, CASES[c].n, CASES[c].step, NULL), KV_OK);
         assert_int_equal(kv_outfile_end(o, NULL), KV_OK);
@@ -63,7 +63,7 @@ static void left_in_the_middle(void **state)
 {
     const char *path = tmpdir_path(*state, "f");
     kv_auto_fd fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-    kv_auto(kv_outfile) o = kv_outfile_new(fd, path);
+    kv_auto(kv_outfile) o = kv_outfile_new(fd, path, true);
     assert_int_equal(fill(o, 7000000, 100000, NULL), KV_OK);
 }
 
@@ -78,7 +78,7 @@ static void full_disk(void **state)
         setrlimit(RLIMIT_FSIZE, &limit);
         const char *path = tmpdir_path(*state, "f");
         kv_auto_fd fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-        kv_auto(kv_outfile) o = kv_outfile_new(fd, path);
+        kv_auto(kv_outfile) o = kv_outfile_new(fd, path, true);
         kv_error err = {0};
         if (fill(o, 32u << 20, 100000, &err) != KV_E_LIMIT) _exit(1);
         if (!strstr(err.msg, "cannot write '")) _exit(2);
