@@ -4,6 +4,7 @@
 
 #include "base/crash.h"
 #include "base/file.h"
+#include "blob/aside.h"
 #include "codec/hasher.h"
 #include "kitvault/kitfile.h"
 #include "kitvault/model.h"
@@ -18,7 +19,12 @@
 
 #define KITFILE_NAME "Kitfile"
 
-enum { DRAIN_BYTES = 256 * 1024, RAW_MODE = 0644, CHAIN_MAX = KV_KITFILE_PARENTS_MAX };
+enum {
+    DRAIN_BYTES = 256 * 1024,
+    ASIDE_BYTES = 4 << 20,
+    RAW_MODE = 0644,
+    CHAIN_MAX = KV_KITFILE_PARENTS_MAX
+};
 
 /* One call of kv_unpack. */
 typedef struct unpack {
@@ -62,11 +68,27 @@ typedef struct feed {
     const kv_descriptor *d;
     kv_kit_stream stream;
     kv_hasher hasher;
+    kv_aside *aside; /* has the running digest; NULL: hasher has it */
     uint64_t n, id;
 } feed;
 
+/* A layer worth a thread is hashed beside the writing of its files. */
+static void feed_begin(feed *f)
+{
+    kv_hasher_init(&f->hasher, f->d->digest.alg);
+    if (f->d->size >= ASIDE_BYTES) f->aside = kv_aside_new(&f->hasher);
+}
+
+static void join_aside(feed *f)
+{
+    if (!f->aside) return;
+    f->hasher = kv_aside_end(f->aside);
+    f->aside = NULL;
+}
+
 static void feed_close(feed *f)
 {
+    join_aside(f);
     if (f->stream.close) f->stream.close(f->stream.ctx);
 }
 
@@ -75,7 +97,10 @@ static kv_code feed_pull(void *ctx, void *dst, size_t n, size_t *out_n, kv_error
     feed *f = ctx;
     KV_TRY(kv_check_cancel(f->u->opts->report, err));
     KV_TRY(f->stream.read(f->stream.ctx, dst, n, out_n, err));
-    kv_hasher_add(&f->hasher, dst, *out_n);
+    if (f->aside)
+        kv_aside_add(f->aside, dst, *out_n);
+    else
+        kv_hasher_add(&f->hasher, dst, *out_n);
     f->n += *out_n;
     if (f->n > f->d->size)
         return kv_fail(err, KV_E_DIGEST, "layer %s is longer than its %llu bytes",
@@ -93,6 +118,7 @@ static kv_code feed_verify(feed *f, kv_error *err)
     do KV_TRY(feed_pull(f, rest, DRAIN_BYTES, &n, err));
     while (n);
     kv_digest got;
+    join_aside(f);
     kv_hasher_end(&f->hasher, &got);
     if (f->n == f->d->size && kv_digest_eq(&got, &f->d->digest)) return KV_OK;
     return kv_fail(err, KV_E_DIGEST, "layer %s is damaged: its bytes have another digest",
@@ -287,7 +313,7 @@ static kv_code stage_layer(unpack *u, const kv_kit_source *src, const kv_referen
                            const step *s, uint64_t id, kv_error *err)
 {
     KV_CLEANUP(feed_close) feed f = {.u = u, .d = s->layer, .id = id};
-    kv_hasher_init(&f.hasher, s->layer->digest.alg);
+    feed_begin(&f);
     KV_TRY(set_prefix(u, s, err));
     KV_TRY(src->open(src->ctx, ref, s->layer, &f.stream, err));
     KV_TRY(s->type.form == KV_FORM_RAW ? stage_raw(&f, u->target, err)

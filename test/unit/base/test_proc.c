@@ -22,7 +22,7 @@ static void runs(void **state)
         {"no such program", {"kv-no-such-program"}, "", 100, 5000, KV_E_NOTFOUND, 0, ""},
         {"too slow", {"sleep", "30"}, "", 100, 200, KV_E_TIMEOUT, 0, ""},
         {"too slow after its output",
-         {"sh", "-c", "exec >&- <&-; sleep 30"},
+         {"sh", "-c", "exec >&- <&-; exec sleep 30"},
          "",
          100,
          200,
