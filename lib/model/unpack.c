@@ -4,27 +4,17 @@
 
 #include "base/crash.h"
 #include "base/file.h"
-#include "blob/aside.h"
-#include "codec/hasher.h"
 #include "kitvault/kitfile.h"
 #include "kitvault/model.h"
+#include "model/layer_feed.h"
+#include "model/layer_plan.h"
 #include "model/target.h"
 #include "tar/tar_read.h"
 #include "json/json.h"
 
-/* Annotations of other tools; source: kit-compat 3.1, 3.3. */
-#define ANN_FILEPATH_OLD "org.cnai.model.filepath"
-#define ANN_METADATA "org.cncf.model.file.metadata+json"
-#define ANN_METADATA_OLD "org.cnai.model.file.metadata+json"
-
 #define KITFILE_NAME "Kitfile"
 
-enum {
-    DRAIN_BYTES = 256 * 1024,
-    ASIDE_BYTES = 4 << 20,
-    RAW_MODE = 0644,
-    CHAIN_MAX = KV_KITFILE_PARENTS_MAX
-};
+enum { BLOCK_BYTES = 256 * 1024, CHAIN_MAX = KV_KITFILE_PARENTS_MAX };
 
 /* One call of kv_unpack. */
 typedef struct unpack {
@@ -61,70 +51,6 @@ static kv_code fetch_manifest(const unpack *u, const kv_reference *ref, kv_kit_s
     return rc == KV_OK ? rc : kv_wrap(err, rc, "failed to find reference %s", shown);
 }
 
-/* --- the bytes of a layer: counted, hashed, cancelled --- */
-
-typedef struct feed {
-    const unpack *u;
-    const kv_descriptor *d;
-    kv_kit_stream stream;
-    kv_hasher hasher;
-    kv_aside *aside; /* has the running digest; NULL: hasher has it */
-    uint64_t n, id;
-} feed;
-
-/* A layer worth a thread is hashed beside the writing of its files. */
-static void feed_begin(feed *f)
-{
-    kv_hasher_init(&f->hasher, f->d->digest.alg);
-    if (f->d->size >= ASIDE_BYTES) f->aside = kv_aside_new(&f->hasher);
-}
-
-static void join_aside(feed *f)
-{
-    if (!f->aside) return;
-    f->hasher = kv_aside_end(f->aside);
-    f->aside = NULL;
-}
-
-static void feed_close(feed *f)
-{
-    join_aside(f);
-    if (f->stream.close) f->stream.close(f->stream.ctx);
-}
-
-static kv_code feed_pull(void *ctx, void *dst, size_t n, size_t *out_n, kv_error *err)
-{
-    feed *f = ctx;
-    KV_TRY(kv_check_cancel(f->u->opts->report, err));
-    KV_TRY(f->stream.read(f->stream.ctx, dst, n, out_n, err));
-    if (f->aside)
-        kv_aside_add(f->aside, dst, *out_n);
-    else
-        kv_hasher_add(&f->hasher, dst, *out_n);
-    f->n += *out_n;
-    if (f->n > f->d->size)
-        return kv_fail(err, KV_E_DIGEST, "layer %s is longer than its %llu bytes",
-                       kv_digest_str(&f->d->digest).s, (unsigned long long)f->d->size);
-    kv_progress(f->u->opts->report, f->id, KV_SV("Unpacking"), f->n, f->d->size);
-    return KV_OK;
-}
-
-/* Reads what lies behind the end of the archive, and checks all of it. */
-static kv_code feed_verify(feed *f, kv_error *err)
-{
-    kv_auto_str rest = malloc(DRAIN_BYTES);
-    if (!rest) return kv_fail(err, KV_E_NOMEM, "out of memory");
-    size_t n;
-    do KV_TRY(feed_pull(f, rest, DRAIN_BYTES, &n, err));
-    while (n);
-    kv_digest got;
-    join_aside(f);
-    kv_hasher_end(&f->hasher, &got);
-    if (f->n == f->d->size && kv_digest_eq(&got, &f->d->digest)) return KV_OK;
-    return kv_fail(err, KV_E_DIGEST, "layer %s is damaged: its bytes have another digest",
-                   kv_digest_str(&f->d->digest).s);
-}
-
 /* --- layers into files --- */
 
 static kv_code copy_file(kv_tar_reader *tar, kv_target *t, uint64_t size, kv_error *err)
@@ -150,13 +76,10 @@ static kv_code stage_entry(kv_tar_reader *tar, kv_target *t, const kv_tar_entry 
     return skip ? KV_OK : copy_file(tar, t, e->size, err);
 }
 
-static kv_code stage_tar(feed *f, kv_layer_form form, kv_target *t, kv_error *err)
+static kv_code stage_tar(kv_layer_feed *f, kv_layer_form form, kv_target *t, kv_error *err)
 {
-    kv_tar_filter filter = form == KV_FORM_TAR_GZIP   ? KV_TAR_GZIP
-                           : form == KV_FORM_TAR_ZSTD ? KV_TAR_ZSTD
-                                                      : KV_TAR_PLAIN;
     kv_auto(kv_tar_reader) tar = NULL;
-    KV_TRY(kv_tar_open(filter, feed_pull, f, &tar, err));
+    KV_TRY(kv_tar_open(kv_layer_filter(form), kv_layer_feed_pull, f, &tar, err));
     for (;;) {
         kv_tar_entry e;
         bool more;
@@ -166,118 +89,23 @@ static kv_code stage_tar(feed *f, kv_layer_form form, kv_target *t, kv_error *er
     }
 }
 
-static kv_sv layer_path(const kv_descriptor *d)
-{
-    kv_sv path = kv_annotation_get(&d->annotations, KV_ANN_FILEPATH);
-    return path.p ? path : kv_annotation_get(&d->annotations, ANN_FILEPATH_OLD);
-}
-
-/* The mode a raw layer's annotation gives, or the usual one. */
-static unsigned raw_mode(const kv_descriptor *d)
-{
-    kv_sv text = kv_annotation_get(&d->annotations, ANN_METADATA);
-    if (!text.p) text = kv_annotation_get(&d->annotations, ANN_METADATA_OLD);
-    kv_auto(kv_jdoc) doc = NULL;
-    uint64_t mode;
-    if (!text.n || kv_jdoc_parse(text, &doc, NULL) != KV_OK) return RAW_MODE;
-    const kv_json *v = kv_json_get(kv_jdoc_root(doc), "mode");
-    return kv_json_u64(v, &mode) && (mode & 0777) ? (unsigned)(mode & 0777) : RAW_MODE;
-}
-
-static kv_code stage_raw(feed *f, kv_target *t, kv_error *err)
+static kv_code stage_raw(kv_layer_feed *f, kv_target *t, kv_error *err)
 {
     bool skip;
-    KV_TRY(kv_target_file(t, layer_path(f->d), raw_mode(f->d), &skip, err));
+    KV_TRY(kv_target_file(t, kv_layer_path(f->d), kv_layer_raw_mode(f->d), &skip, err));
     if (skip) return KV_OK;
-    kv_auto_str block = malloc(DRAIN_BYTES);
+    kv_auto_str block = malloc(BLOCK_BYTES);
     if (!block) return kv_fail(err, KV_E_NOMEM, "out of memory");
     for (;;) {
         size_t n;
         uint64_t at = f->n;
-        KV_TRY(feed_pull(f, block, DRAIN_BYTES, &n, err));
+        KV_TRY(kv_layer_feed_pull(f, block, BLOCK_BYTES, &n, err));
         if (n == 0) return kv_target_end_file(t, f->n, err);
         KV_TRY(kv_target_write(t, block, n, at, err));
     }
 }
 
-/* --- which layer is what --- */
-
-/* One layer to unpack. */
-typedef struct step {
-    const kv_descriptor *layer;
-    kv_layer_type type;
-    kv_kitfile_entry entry; /* strings borrow from Kitfile or manifest */
-    bool legacy; /* of kit before 0.5: the tar's paths begin at the parent of the entry's path */
-} step;
-
-typedef struct plan {
-    step *steps;
-    size_t n;
-} plan;
-static void plan_clear(plan *p)
-{
-    free(p->steps);
-}
-
-/* The n-th entry of a kind that has a layer, or NULL. */
-static const kv_kitfile_entry *nth_entry(kv_kitfile *kf, kv_layer_kind kind, size_t n)
-{
-    kv_kitfile_iter it = kv_kitfile_begin(kf);
-    while (kv_kitfile_next(&it))
-        if (it.kind == kind && it.has_layer && n-- == 0) return it.entry;
-    return NULL;
-}
-
-static kv_code match_entry(step *s, kv_kitfile *kf, size_t nth, bool kit, kv_error *err)
-{
-    const char *kind = kv_layer_kind_name(s->type.kind);
-    const kv_kitfile_entry *e = nth_entry(kf, s->type.kind, nth);
-    if (!e)
-        return kv_fail(err, KV_E_INVALID, "config and manifest do not match: no %s for layer %s",
-                       kind, kv_digest_str(&s->layer->digest).s);
-    s->entry = *e;
-    s->legacy = kit && !e->digest.alg;
-    if (e->digest.alg && !kv_digest_eq(&e->digest, &s->layer->digest))
-        return kv_fail(err, KV_E_INVALID, "digest in config and manifest do not match in %s", kind);
-    return KV_OK;
-}
-
-/* Without a Kitfile a layer tells where it goes; the first of the weights is the model. */
-static kv_code entry_of_layer(step *s, size_t nth, kv_error *err)
-{
-    s->entry = (kv_kitfile_entry){.path = layer_path(s->layer)};
-    if (!s->entry.path.p)
-        return kv_fail(err, KV_E_INVALID, "unknown file path for layer: no %s annotation",
-                       KV_ANN_FILEPATH);
-    if (s->type.kind == KV_LAYER_MODEL && nth > 0) s->type.kind = KV_LAYER_PART;
-    return KV_OK;
-}
-
-static kv_code make_plan(const unpack *u, const kv_manifest *m, kv_kitfile *kf, plan *out,
-                         kv_error *err)
-{
-    size_t seen[KV_LAYER_PROMPT + 1] = {0}; /* layers by kind */
-    bool kit = kv_manifest_kit_kind(m) == KV_KIT_MODELKIT;
-    out->steps = calloc(m->n_layers ? m->n_layers : 1, sizeof(step));
-    if (!out->steps) return kv_fail(err, KV_E_NOMEM, "out of memory");
-    for (size_t i = 0; i < m->n_layers; i++) {
-        step s = {.layer = &m->layers[i], .type = kv_layer_type_of(&m->layers[i])};
-        if (s.type.kind == KV_LAYER_UNKNOWN) {
-            kv_say(u->opts->report, KV_WARN, "Layer %s is of unknown type %.*s and is not unpacked",
-                   kv_digest_str(&s.layer->digest).s, KV_ARG(s.layer->media_type));
-            continue;
-        }
-        size_t nth = seen[s.type.kind]++;
-        KV_TRY(kf ? match_entry(&s, kf, nth, kit, err) : entry_of_layer(&s, nth, err));
-        if (s.type.form == KV_FORM_RAW && !layer_path(s.layer).p)
-            return kv_fail(err, KV_E_INVALID, "unknown file path for layer: no %s annotation",
-                           KV_ANN_FILEPATH);
-        out->steps[out->n++] = s;
-    }
-    return KV_OK;
-}
-
-static void say_step(const unpack *u, const step *s)
+static void say_step(const unpack *u, const kv_layer_step *s)
 {
     static const struct {
         const char *what;
@@ -297,32 +125,21 @@ static void say_step(const unpack *u, const step *s)
 
 /* --- one layer --- */
 
-static kv_code set_prefix(const unpack *u, const step *s, kv_error *err)
-{
-    if (!s->legacy) return kv_target_prefix(u->target, KV_SV(""), err);
-    kv_auto_buf clean = KV_BUF(64 * 1024);
-    kv_path_clean(s->entry.path, &clean);
-    KV_TRY(kv_buf_check(&clean, err));
-    size_t slash = kv_sv_rfind(kv_buf_sv(&clean), '/');
-    kv_sv parent = slash == SIZE_MAX ? KV_SV("")
-                                     : kv_sv_sub(kv_buf_sv(&clean), 0, slash ? slash : 1);
-    return kv_target_prefix(u->target, parent, err);
-}
-
 static kv_code stage_layer(unpack *u, const kv_kit_source *src, const kv_reference *ref,
-                           const step *s, uint64_t id, kv_error *err)
+                           const kv_layer_step *s, uint64_t id, kv_error *err)
 {
-    KV_CLEANUP(feed_close) feed f = {.u = u, .d = s->layer, .id = id};
-    feed_begin(&f);
-    KV_TRY(set_prefix(u, s, err));
-    KV_TRY(src->open(src->ctx, ref, s->layer, &f.stream, err));
+    kv_auto_buf prefix = KV_BUF(64 * 1024);
+    KV_TRY(kv_layer_prefix(s, &prefix, err));
+    KV_TRY(kv_target_prefix(u->target, kv_buf_sv(&prefix), err));
+    kv_auto_layer_feed f = {.report = u->opts->report, .what = KV_SV("Unpacking"), .id = id};
+    KV_TRY(kv_layer_feed_open(&f, src, ref, s->layer, err));
     KV_TRY(s->type.form == KV_FORM_RAW ? stage_raw(&f, u->target, err)
                                        : stage_tar(&f, s->type.form, u->target, err));
-    return feed_verify(&f, err);
+    return kv_layer_feed_verify(&f, err);
 }
 
 static kv_code unpack_layer(unpack *u, const kv_kit_source *src, const kv_reference *ref,
-                            const step *s, uint64_t id, kv_error *err)
+                            const kv_layer_step *s, uint64_t id, kv_error *err)
 {
     say_step(u, s);
     kv_code rc = stage_layer(u, src, ref, s, id, err);
@@ -464,10 +281,10 @@ static kv_code unpack_layers(unpack *u, const kv_kit_source *src, const kv_refer
                              const kv_manifest *m, kv_kitfile *kf, const kv_filters *filters,
                              kv_error *err)
 {
-    KV_CLEANUP(plan_clear) plan p = {0};
-    KV_TRY(make_plan(u, m, kf, &p, err));
+    kv_auto_layer_plan p = {0};
+    KV_TRY(kv_layer_plan_make(m, kf, u->opts->report, &p, err));
     for (size_t i = 0; i < p.n; i++) {
-        const step *s = &p.steps[i];
+        const kv_layer_step *s = &p.steps[i];
         if (!kv_filters_match(filters, s->type.kind, &s->entry)) continue;
         KV_TRY(unpack_layer(u, src, ref, s, i, err));
     }
