@@ -16,6 +16,7 @@ struct kv_cli {
     char *home;
     kv_console *console;
     kv_report report;
+    bool told; /* a failure is in the result */
 };
 
 static void report_line(void *ctx, kv_level level, kv_sv text)
@@ -232,11 +233,21 @@ kv_code kv_cli_ask(const kv_cli *cli, const char *prompt, bool echo, kv_buf *out
     return code;
 }
 
-int kv_cli_exit_status(kv_code code)
+void kv_cli_set_told(kv_cli *cli)
 {
-    enum { INTERRUPTED = 130 }; /* what shells give a program that an interrupt ended */
-    if (code == KV_OK) return 0;
-    return code == KV_E_CANCELLED ? INTERRUPTED : 1;
+    cli->told = true;
+}
+
+bool kv_cli_has_told(const kv_cli *cli)
+{
+    return cli->told;
+}
+
+int kv_cli_exit_status(const kv_cmd *cmd, kv_code code)
+{
+    kv_error_class c = kv_error_class_of(code);
+    if (c == KV_CLASS_NONE || c == KV_CLASS_INTERRUPTED || (cmd && cmd->own)) return (int)c;
+    return 1;
 }
 
 void kv_cli_end_progress(const kv_cli *cli)

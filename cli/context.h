@@ -47,5 +47,10 @@ extern atomic_bool kv_cli_interrupted;
 /** Rubs out progress bars that are still drawn, before an error is told. */
 void kv_cli_end_progress(const kv_cli *cli);
 
-/** The exit status of the program for a command that ended with code. Source: kit-compat.md 6. */
-int kv_cli_exit_status(kv_code code);
+/** A failure stands in the result already (cli/document.h). */
+void kv_cli_set_told(kv_cli *cli);
+bool kv_cli_has_told(const kv_cli *cli);
+
+/** The exit status of the program for a command that ended with code. Commands of kit fail with 1
+ * (kit-compat.md 6), our own by kv_error_class. */
+int kv_cli_exit_status(const kv_cmd *cmd, kv_code code);

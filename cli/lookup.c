@@ -27,6 +27,15 @@ kv_code kv_lookup(const kv_cli *cli, const char *text, bool remote, const kv_net
     return kv_fail(err, code, "could not find modelkit %s", shown ? shown : text);
 }
 
+kv_code kv_lookup_anywhere(const kv_cli *cli, const char *text, bool remote, const kv_net_args *net,
+                           kv_lookup_result *out, kv_error *err)
+{
+    kv_code code = kv_lookup(cli, text, remote, net, out, err);
+    if (code != KV_E_NOTFOUND || remote || !kv_reference_is_remote(&out->reference)) return code;
+    kv_lookup_clear(out);
+    return kv_lookup(cli, text, true, net, out, err);
+}
+
 void kv_lookup_clear(kv_lookup_result *r)
 {
     kv_manifest_free(r->manifest);

@@ -18,5 +18,10 @@ typedef struct kv_lookup_result { /* zero it first; clear it */
  */
 KV_MUST_CHECK kv_code kv_lookup(const kv_cli *cli, const char *text, bool remote,
                                 const kv_net_args *net, kv_lookup_result *out, kv_error *err);
+/** The same in the local store, then, for a reference with a registry, there; with remote only
+ * there. */
+KV_MUST_CHECK kv_code kv_lookup_anywhere(const kv_cli *cli, const char *text, bool remote,
+                                         const kv_net_args *net, kv_lookup_result *out,
+                                         kv_error *err);
 void kv_lookup_clear(kv_lookup_result *r);
 #define kv_auto_lookup KV_CLEANUP(kv_lookup_clear) kv_lookup_result

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/context.h"
+#include "cli/document.h"
 #include "cli/help.h"
 
 enum { HELP_MAX = 65536 };
@@ -65,9 +66,10 @@ static int usage_error(const char *program, const kv_args *args, const kv_error 
             kv_usage_group(&text, program, kv_sv_of(args->path));
         kv_buf_adds(&text, "\n\n");
     }
+    if (args->cmd && kv_wants_json(args->cmd, args->values)) kv_document_fail(KV_E_ARG, err);
     fflush(stdout);
     fprintf(stderr, "Error: %s\n%s", err->msg, text.p ? text.p : "");
-    return 1;
+    return kv_cli_exit_status(args->cmd, KV_E_ARG);
 }
 
 static void print_help(const char *program, const kv_args *args)
@@ -96,7 +98,9 @@ static int run(const char *program, int argc, char **argv)
     kv_code code = args.cmd->run(cli, args.values, args.operand, &err);
     kv_cli_end_progress(cli);
     if (code != KV_OK) kv_cli_line(cli, KV_ERROR, kv_sv_of(err.msg));
-    return kv_cli_exit_status(code);
+    if (code != KV_OK && !kv_cli_has_told(cli) && kv_wants_json(args.cmd, args.values))
+        kv_document_fail(code, &err);
+    return kv_cli_exit_status(args.cmd, code);
 }
 
 int main(int argc, char **argv)

@@ -120,18 +120,25 @@ static void stream_close(void *ctx)
     kv_remote_stream_close(ctx);
 }
 
-static kv_code source_open(void *ctx, const kv_reference *ref, const kv_descriptor *d,
-                           kv_kit_stream *out, kv_error *err)
+static kv_code source_open_at(void *ctx, const kv_reference *ref, const kv_descriptor *d,
+                              uint64_t offset, kv_kit_stream *out, kv_error *err)
 {
     kv_remote *remote = NULL;
     KV_TRY(kv_net_remote(ctx, ref, &remote, err));
     kv_remote_stream *stream = NULL;
-    KV_TRY(kv_remote_stream_open(remote, d, &stream, err));
+    KV_TRY(kv_remote_stream_open_at(remote, d, offset, &stream, err));
     *out = (kv_kit_stream){.read = stream_read, .close = stream_close, .ctx = stream};
     return KV_OK;
 }
 
+static kv_code source_open(void *ctx, const kv_reference *ref, const kv_descriptor *d,
+                           kv_kit_stream *out, kv_error *err)
+{
+    return source_open_at(ctx, ref, d, 0, out, err);
+}
+
 kv_kit_source kv_net_source(kv_net *net)
 {
-    return (kv_kit_source){.manifest = source_manifest, .open = source_open, .ctx = net};
+    return (kv_kit_source){
+        .manifest = source_manifest, .open = source_open, .open_at = source_open_at, .ctx = net};
 }

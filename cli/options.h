@@ -66,6 +66,7 @@ typedef struct kv_cmd {
     const kv_opt_group *group; /* NULL: none */
     size_t group_off;          /* of the group's struct in the command's */
     bool hidden;
+    bool own; /* kit has no such command: the exit status tells the class of a failure */
     /* Optional: rules over options and operands together. Its error is a usage error. */
     kv_code (*check)(const void *args, char **operand, kv_error *err);
     /* operand: NULL-terminated, their number already checked. */

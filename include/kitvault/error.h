@@ -29,7 +29,26 @@ typedef enum kv_code {
     KV_E_DENIED = 33,   /* signed in and not allowed */
     KV_E_PROTOCOL = 34, /* the peer answered something the protocol does not have */
     KV_E_UNSUPPORTED = 35,
+    KV_E_POLICY = 36, /* a rule that somebody set says no */
 } kv_code;
+
+/** What kind of failure a code is, as programs around us tell them apart. Values are the exit
+ * statuses of commands that kit does not have. Source: own; docs/guide.md, "When it fails". */
+typedef enum kv_error_class {
+    KV_CLASS_NONE = 0, /* no failure */
+    KV_CLASS_FAILED = 1,
+    KV_CLASS_USAGE = 2,
+    KV_CLASS_NOT_FOUND = 3,
+    KV_CLASS_DENIED = 4,
+    KV_CLASS_DAMAGED = 5,
+    KV_CLASS_NETWORK = 6,
+    KV_CLASS_REFUSED = 7,
+    KV_CLASS_INTERRUPTED = 130,
+} kv_error_class;
+KV_API kv_error_class kv_error_class_of(kv_code code);
+/** "none", "failed", "usage", "not found", "denied", "damaged", "network", "refused by policy",
+ * "interrupted". Static storage. */
+KV_API const char *kv_error_class_name(kv_error_class c);
 
 /* Room for the longest text that is one error: a Kitfile's list of problems. */
 #define KV_ERROR_TEXT_MAX 4072

@@ -29,6 +29,10 @@ typedef struct kv_kit_source {
     /* Opens a blob of ref's repository. Its content is verified by whoever reads it. */
     kv_code (*open)(void *ctx, const kv_reference *ref, const kv_descriptor *d, kv_kit_stream *out,
                     kv_error *err);
+    /* The same from byte offset (< d->size) on, for a source that can; NULL: it cannot. Nobody can
+     * verify bytes read that way. */
+    kv_code (*open_at)(void *ctx, const kv_reference *ref, const kv_descriptor *d, uint64_t offset,
+                       kv_kit_stream *out, kv_error *err);
     void *ctx;
 } kv_kit_source;
 

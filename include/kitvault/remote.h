@@ -71,6 +71,10 @@ KV_API KV_MUST_CHECK kv_code kv_remote_blob(kv_remote *r, const kv_descriptor *d
 typedef struct kv_remote_stream kv_remote_stream;
 KV_API KV_MUST_CHECK kv_code kv_remote_stream_open(kv_remote *r, const kv_descriptor *d,
                                                    kv_remote_stream **out, kv_error *err);
+/** The same from byte offset on. Unless it is 0 nothing is verified: only a whole blob has a digest. */
+KV_API KV_MUST_CHECK kv_code kv_remote_stream_open_at(kv_remote *r, const kv_descriptor *d,
+                                                      uint64_t offset, kv_remote_stream **out,
+                                                      kv_error *err);
 /** Between 1 and n bytes, or 0 at the verified end. n > 0; 256 KiB and more are fastest. */
 KV_API KV_MUST_CHECK kv_code kv_remote_stream_read(kv_remote_stream *s, void *dst, size_t n,
                                                    size_t *out_n, kv_error *err);

@@ -76,3 +76,49 @@ kv_code kv_wrap(kv_error *err, kv_code code, const char *fmt, ...)
     err->code = code;
     return code;
 }
+
+kv_error_class kv_error_class_of(kv_code code)
+{
+    switch (code) {
+    case KV_OK: return KV_CLASS_NONE;
+    case KV_E_ARG: return KV_CLASS_USAGE;
+    case KV_E_CANCELLED: return KV_CLASS_INTERRUPTED;
+    case KV_E_NOTFOUND: return KV_CLASS_NOT_FOUND;
+    case KV_E_AUTH:
+    case KV_E_DENIED: return KV_CLASS_DENIED;
+    case KV_E_CORRUPT:
+    case KV_E_SYNTAX:
+    case KV_E_INVALID:
+    case KV_E_DIGEST: return KV_CLASS_DAMAGED;
+    case KV_E_NETWORK:
+    case KV_E_TIMEOUT:
+    case KV_E_PROTOCOL: return KV_CLASS_NETWORK;
+    case KV_E_POLICY: return KV_CLASS_REFUSED;
+    case KV_E_NOMEM:
+    case KV_E_INTERNAL:
+    case KV_E_IO:
+    case KV_E_EXISTS:
+    case KV_E_BUSY:
+    case KV_E_NOSPACE:
+    case KV_E_LIMIT:
+    case KV_E_RANGE:
+    case KV_E_UNSUPPORTED: break;
+    }
+    return KV_CLASS_FAILED;
+}
+
+const char *kv_error_class_name(kv_error_class c)
+{
+    switch (c) {
+    case KV_CLASS_NONE: return "none";
+    case KV_CLASS_USAGE: return "usage";
+    case KV_CLASS_NOT_FOUND: return "not found";
+    case KV_CLASS_DENIED: return "denied";
+    case KV_CLASS_DAMAGED: return "damaged";
+    case KV_CLASS_NETWORK: return "network";
+    case KV_CLASS_REFUSED: return "refused by policy";
+    case KV_CLASS_INTERRUPTED: return "interrupted";
+    case KV_CLASS_FAILED: break;
+    }
+    return "failed";
+}

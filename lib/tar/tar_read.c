@@ -11,6 +11,7 @@ enum { PULL_BYTES = 512 * 1024 };
 struct kv_tar_reader {
     struct archive *a;
     kv_pull_fn *pull;
+    kv_skip_fn *skip; /* NULL: bytes are read over */
     void *ctx;
     kv_error pull_err; /* code set: pull failed, and this is why */
     /* libarchive converts names from a PAX header's UTF-8 to the locale of the thread, and keeps
@@ -32,6 +33,18 @@ static ssize_t on_read(struct archive *a, void *ctx, const void **out)
     return (ssize_t)n;
 }
 
+static la_int64_t on_skip(struct archive *a, void *ctx, la_int64_t n)
+{
+    kv_tar_reader *r = ctx;
+    uint64_t done = 0;
+    if (!r->skip || n <= 0) return 0;
+    if (r->skip(r->ctx, (uint64_t)n, &done, &r->pull_err) != KV_OK) {
+        archive_set_error(a, EIO, "source failed");
+        return ARCHIVE_FATAL;
+    }
+    return (la_int64_t)done;
+}
+
 static kv_code fail(kv_tar_reader *r, kv_error *err)
 {
     if (r->pull_err.code != KV_OK) {
@@ -49,17 +62,24 @@ static int open_archive(kv_tar_reader *r, kv_tar_filter filter)
     if (rc == ARCHIVE_OK) rc = archive_read_support_format_empty(r->a);
     if (rc == ARCHIVE_OK && filter == KV_TAR_GZIP) rc = archive_read_support_filter_gzip(r->a);
     if (rc == ARCHIVE_OK && filter == KV_TAR_ZSTD) rc = archive_read_support_filter_zstd(r->a);
-    if (rc == ARCHIVE_OK) rc = archive_read_open(r->a, r, NULL, on_read, NULL);
+    if (rc == ARCHIVE_OK) rc = archive_read_open2(r->a, r, NULL, on_read, on_skip, NULL);
     return rc;
 }
 
 kv_code kv_tar_open(kv_tar_filter filter, kv_pull_fn *pull, void *ctx, kv_tar_reader **out,
                     kv_error *err)
 {
+    return kv_tar_open_skipping(filter, pull, NULL, ctx, out, err);
+}
+
+kv_code kv_tar_open_skipping(kv_tar_filter filter, kv_pull_fn *pull, kv_skip_fn *skip, void *ctx,
+                             kv_tar_reader **out, kv_error *err)
+{
     KV_TRY(kv_archive_load(err));
     kv_auto(kv_tar_reader) r = calloc(1, sizeof(*r));
     if (!r) return kv_fail(err, KV_E_NOMEM, "out of memory");
     r->pull = pull;
+    r->skip = skip;
     r->ctx = ctx;
     r->c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     r->a = archive_read_new();

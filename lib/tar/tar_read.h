@@ -6,6 +6,10 @@
 /** Up to n bytes (n > 0) to dst; *out_n is 0 only at the end. */
 typedef kv_code kv_pull_fn(void *ctx, void *dst, size_t n, size_t *out_n, kv_error *err);
 
+/** Passes over up to n bytes (n > 0) where that is cheaper than reading them; *out_n may be less, and
+ * 0 when they are to be read. */
+typedef kv_code kv_skip_fn(void *ctx, uint64_t n, uint64_t *out_n, kv_error *err);
+
 typedef enum kv_tar_filter { KV_TAR_PLAIN, KV_TAR_GZIP, KV_TAR_ZSTD } kv_tar_filter;
 typedef enum kv_tar_kind { KV_TAR_FILE, KV_TAR_DIR, KV_TAR_OTHER } kv_tar_kind;
 
@@ -26,6 +30,9 @@ typedef struct kv_tar_entry {
 typedef struct kv_tar_reader kv_tar_reader;
 KV_MUST_CHECK kv_code kv_tar_open(kv_tar_filter filter, kv_pull_fn *pull, void *ctx,
                                   kv_tar_reader **out, kv_error *err);
+/** The same over a source that can skip; worth it for KV_TAR_PLAIN alone. skip NULL: it cannot. */
+KV_MUST_CHECK kv_code kv_tar_open_skipping(kv_tar_filter filter, kv_pull_fn *pull, kv_skip_fn *skip,
+                                           void *ctx, kv_tar_reader **out, kv_error *err);
 /** The next entry; *out_more false at the end. What is left of the last one is skipped. */
 KV_MUST_CHECK kv_code kv_tar_next(kv_tar_reader *r, kv_tar_entry *out, bool *out_more,
                                   kv_error *err);

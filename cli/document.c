@@ -1,0 +1,82 @@
+#include "cli/document.h"
+
+#include <string.h>
+
+enum { FLOW_BYTES = 64 * 1024, TEXT_MAX = 16 << 20 };
+
+void kv_document_begin(kv_document *d, kv_cli *cli)
+{
+    d->cli = cli;
+    d->text = KV_BUF(TEXT_MAX);
+    d->out = kv_jout_make(&d->text, KV_JSON_GO, 0);
+    kv_jout_obj(&d->out);
+}
+
+void kv_document_flow(kv_document *d)
+{
+    if (d->text.n < FLOW_BYTES) return;
+    kv_cli_put(d->cli, kv_buf_sv(&d->text));
+    kv_buf_truncate(&d->text, 0);
+}
+
+static void add_error(kv_jout *j, kv_code code, const kv_error *err)
+{
+    kv_jout_key(j, KV_SV("error"));
+    kv_jout_obj(j);
+    kv_jout_kstr(j, "class", kv_sv_of(kv_error_class_name(kv_error_class_of(code))));
+    kv_jout_kstr(j, "message", kv_sv_of(err ? err->msg : ""));
+    kv_jout_end_obj(j);
+}
+
+kv_code kv_document_end(kv_document *d, kv_code code, const kv_error *err)
+{
+    if (code != KV_OK) add_error(&d->out, code, err);
+    kv_jout_end_obj(&d->out);
+    kv_buf_addc(&d->text, '\n');
+    if (!d->text.failed) {
+        kv_cli_put(d->cli, kv_buf_sv(&d->text));
+        kv_cli_set_told(d->cli);
+    }
+    if (code == KV_OK) code = d->text.failed;
+    kv_buf_clear(&d->text);
+    return code;
+}
+
+void kv_document_fail(kv_code code, const kv_error *err)
+{
+    kv_auto_buf text = KV_BUF(8 * KV_ERROR_TEXT_MAX);
+    kv_jout j = kv_jout_make(&text, KV_JSON_GO, 0);
+    kv_jout_obj(&j);
+    add_error(&j, code, err);
+    kv_jout_end_obj(&j);
+    if (!text.failed) printf("%s\n", text.p);
+}
+
+bool kv_wants_json(const kv_cmd *cmd, const void *args)
+{
+    for (size_t i = 0; args && i < cmd->n_opts; i++) {
+        const kv_opt *o = &cmd->opts[i];
+        if (o->kind != 's' || strcmp(o->name, "format") != 0) continue;
+        const char *value;
+        memcpy(&value, (const char *)args + o->off, sizeof(value));
+        return value && strcmp(value, "json") == 0;
+    }
+    return false;
+}
+
+kv_code kv_check_text_format(const char *format, kv_error *err)
+{
+    if (strcmp(format, "text") == 0 || strcmp(format, "json") == 0) return KV_OK;
+    return kv_fail(err, KV_E_ARG, "invalid format \"%s\": must be text or json", format);
+}
+
+void kv_plain_add(kv_buf *out, kv_sv text)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (c < 0x20 || c == 0x7f || c == '\\')
+            kv_buf_addf(out, "\\%03o", c);
+        else
+            kv_buf_addc(out, (char)c);
+    }
+}
