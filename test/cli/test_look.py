@@ -186,3 +186,32 @@ def test_denied(packed, hub):
 def test_wrong_format(packed):
     r = packed("ls", "demo:v1", "--format", "yaml")
     assert r.code == 2 and "must be text or json" in r.err
+
+
+# --- du ---
+
+
+def test_du_counts_shared_blobs_once(packed):
+    packed.ok("tag", "demo:v1", "other/name:v1")
+    make_model(packed.cwd / "n", **{"README.md": "# another\n"})
+    packed.ok("pack", "n", "-t", "demo:v2")
+    blobs = packed.storage / "blobs/sha256"
+    listed = json.loads(packed.ok("du", "--format", "json"))
+    assert listed["total"]["stored"] == sum(p.stat().st_size for p in blobs.iterdir())
+    assert len(listed["kits"]) == 3
+    alone = [k["stored"] - k["shared"] for k in listed["kits"]]
+    assert sorted(n > 0 for n in alone) == [False, False, True], "what two names hold removing one does not free"
+    assert listed["total"]["logical"] == sum(k["logical"] for k in listed["kits"])
+    rows = packed.ok("du").splitlines()
+    assert rows[-1].split() == [*(str(listed["total"][k]) for k in ("logical", "stored", "shared")), "total"]
+
+
+def test_du_of_nothing_and_of_damage(packed, make_kit):
+    assert json.loads(make_kit().ok("du", "--format", "json")) == {
+        "kits": [],
+        "total": {"logical": 0, "stored": 0, "shared": 0},
+    }
+    digest = json.loads(packed.ok("inspect", "demo:v1"))["digest"]
+    (packed.storage / "blobs" / digest.replace(":", "/")).unlink()
+    r = packed("du", "--format", "json")
+    assert (r.code, json.loads(r.out)["error"]["class"]) == (5, "damaged")
