@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "blob/aside.h"
 
 enum { REREAD_STEP = 1 << 20, ID_MAX = 64 };
 
@@ -87,7 +86,7 @@ kv_code kv_blob_begin(kv_blobs *b, const char *id, kv_digest_alg alg, kv_blob_wr
     *out = NULL;
     KV_TRY(check_id(id, err));
     KV_TRY(b->ops->begin(b, id, out, err));
-    kv_hasher_init(&(*out)->hasher, alg);
+    kv_hasher_init(&(*out)->hashing.hasher, alg);
     (*out)->offset = 0;
     return KV_OK;
 }
@@ -98,24 +97,15 @@ kv_code kv_blob_append(kv_blob_writer *w, const void *p, size_t n, kv_error *err
     uint64_t end;
     if (kv_ckd_add(&end, w->offset, (uint64_t)n) || end > INT64_MAX)
         return kv_fail(err, KV_E_LIMIT, "blob is larger than 2^63-1 bytes");
-    if (w->aside) kv_aside_add(w->aside, p, n); /* first: it is hashed while it is written */
+    kv_hashing_add(&w->hashing, p, n); /* first: aside it is hashed while it is written */
     KV_TRY(w->ops->append(w, p, n, err));
-    if (!w->aside) kv_hasher_add(&w->hasher, p, n);
     w->offset = end;
     return KV_OK;
 }
 
 void kv_blob_hash_aside(kv_blob_writer *w)
 {
-    if (!w->aside) w->aside = kv_aside_new(&w->hasher);
-}
-
-/* Brings the running digest back. */
-static void join_aside(kv_blob_writer *w)
-{
-    if (!w->aside) return;
-    w->hasher = kv_aside_end(w->aside);
-    w->aside = NULL;
+    kv_hashing_aside(&w->hashing);
 }
 
 kv_code kv_blob_expect(kv_blob_writer *w, uint64_t n, kv_error *err)
@@ -138,8 +128,7 @@ static const char MAGIC[4] = {'K', 'V', 'B', '1'};
 kv_code kv_blob_save(kv_blob_writer *w, kv_buf *state, kv_error *err)
 {
     uint8_t hash[KV_HASHER_STATE_MAX], head[9];
-    join_aside(w);
-    size_t n = kv_hasher_save(&w->hasher, hash);
+    size_t n = kv_hasher_save(kv_hashing_join(&w->hashing), hash);
     static_assert(KV_HASHER_STATE_MAX <= 256, "its length fits one byte, none is 256");
     for (size_t i = 0; i < 8; i++) head[i] = (uint8_t)(w->offset >> (8 * i));
     head[8] = (uint8_t)n;
@@ -165,7 +154,7 @@ kv_code kv_blob_resume(kv_blobs *b, const char *id, kv_sv state, kv_blob_writer 
         return kv_fail(err, KV_E_CORRUPT, "stored upload state is damaged");
     KV_TRY(kv_hasher_load(&hasher, hash, err));
     KV_TRY(b->ops->resume(b, id, (kv_sv){rd.p, rd.left}, offset, out, err));
-    (*out)->hasher = hasher;
+    (*out)->hashing.hasher = hasher;
     (*out)->offset = offset;
     return KV_OK;
 }
@@ -189,8 +178,9 @@ static kv_code rehash(kv_blob_writer *w, kv_digest_alg alg, kv_digest *out, kv_e
 
 static kv_code verify(kv_blob_writer *w, const kv_digest *expected, kv_digest *out, kv_error *err)
 {
-    if (!expected || expected->alg == w->hasher.alg)
-        kv_hasher_end(&w->hasher, out);
+    kv_hasher *running = kv_hashing_join(&w->hashing);
+    if (!expected || expected->alg == running->alg)
+        kv_hasher_end(running, out);
     else
         KV_TRY(rehash(w, expected->alg, out, err));
     if (expected && !kv_digest_eq(out, expected))
@@ -202,7 +192,6 @@ static kv_code verify(kv_blob_writer *w, const kv_digest *expected, kv_digest *o
 kv_code kv_blob_commit(kv_blob_writer *w, const kv_digest *expected, kv_digest *out, kv_error *err)
 {
     kv_digest got;
-    join_aside(w);
     kv_code rc = verify(w, expected, &got, err);
     if (rc == KV_OK) rc = w->ops->finish(w, &got, err);
     w->ops->release(w, rc != KV_OK);
@@ -213,7 +202,7 @@ kv_code kv_blob_commit(kv_blob_writer *w, const kv_digest *expected, kv_digest *
 void kv_blob_abort(kv_blob_writer *w)
 {
     if (!w) return;
-    join_aside(w);
+    (void)kv_hashing_join(&w->hashing);
     w->ops->release(w, true);
 }
 

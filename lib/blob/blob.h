@@ -7,7 +7,7 @@
  * digest before it is complete, durable and verified.
  */
 #include "base/str.h"
-#include "codec/hasher.h"
+#include "codec/aside.h"
 #include "kitvault/report.h"
 
 typedef struct kv_blobs kv_blobs;             /* a backend; shared */
@@ -44,9 +44,8 @@ KV_MUST_CHECK kv_code kv_blob_begin(kv_blobs *b, const char *id, kv_digest_alg a
 /** After a failure only kv_blob_abort is left. */
 KV_MUST_CHECK kv_code kv_blob_append(kv_blob_writer *w, const void *p, size_t n, kv_error *err);
 /**
- * From here on bytes are hashed on another thread while they are written; for uploads that are large
- * and alone on their thread. Costs 768 KiB until the writer is released. Without a processor to
- * spare it changes nothing.
+ * From here on bytes are hashed on another thread while they are written (kv_hashing_aside), until
+ * the writer is saved or released; for large uploads.
  */
 void kv_blob_hash_aside(kv_blob_writer *w);
 /**
@@ -125,8 +124,7 @@ typedef struct kv_blob_writer_ops {
 struct kv_blob_writer {
     const kv_blob_writer_ops *ops;
     /* kept by the wrapper */
-    kv_hasher hasher;
-    struct kv_aside *aside; /* has the running digest; NULL: hasher has it */
+    kv_hashing hashing;
     uint64_t offset;
 };
 typedef struct kv_blobs_ops {

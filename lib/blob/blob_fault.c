@@ -155,7 +155,7 @@ static kv_code fault_resume(kv_blobs *b, const char *id, kv_sv state, uint64_t o
     kv_blob_writer *inner = NULL;
     KV_TRY(pass(f, "resume", err));
     KV_TRY(f->inner->ops->resume(f->inner, id, state, offset, &inner, err));
-    kv_hasher_init(&inner->hasher, KV_SHA256); /* unused: the outer writer hashes */
+    kv_hasher_init(&inner->hashing.hasher, KV_SHA256); /* unused: the outer writer hashes */
     inner->offset = offset;
     return wrap_writer(f, inner, out, err);
 }

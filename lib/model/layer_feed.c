@@ -13,21 +13,14 @@ kv_code kv_layer_feed_open(kv_layer_feed *f, const kv_kit_source *src, const kv_
                            const kv_descriptor *d, kv_error *err)
 {
     f->d = d;
-    kv_hasher_init(&f->hasher, d->digest.alg);
-    if (d->size >= ASIDE_BYTES) f->aside = kv_aside_new(&f->hasher);
+    kv_hasher_init(&f->hashing.hasher, d->digest.alg);
+    if (d->size >= ASIDE_BYTES) kv_hashing_aside(&f->hashing);
     return src->open(src->ctx, ref, d, &f->stream, err);
-}
-
-static void join_aside(kv_layer_feed *f)
-{
-    if (!f->aside) return;
-    f->hasher = kv_aside_end(f->aside);
-    f->aside = NULL;
 }
 
 void kv_layer_feed_close(kv_layer_feed *f)
 {
-    join_aside(f);
+    (void)kv_hashing_join(&f->hashing);
     if (f->stream.close) f->stream.close(f->stream.ctx);
     f->stream = (kv_kit_stream){0};
 }
@@ -37,10 +30,7 @@ kv_code kv_layer_feed_pull(void *ctx, void *dst, size_t n, size_t *out_n, kv_err
     kv_layer_feed *f = ctx;
     KV_TRY(kv_check_cancel(f->report, err));
     KV_TRY(f->stream.read(f->stream.ctx, dst, n, out_n, err));
-    if (f->aside)
-        kv_aside_add(f->aside, dst, *out_n);
-    else
-        kv_hasher_add(&f->hasher, dst, *out_n);
+    kv_hashing_add(&f->hashing, dst, *out_n);
     f->n += *out_n;
     if (f->n > f->d->size)
         return kv_fail(err, KV_E_DIGEST, "layer %s is longer than its %llu bytes",
@@ -57,8 +47,7 @@ kv_code kv_layer_feed_verify(kv_layer_feed *f, kv_error *err)
     do KV_TRY(kv_layer_feed_pull(f, rest, DRAIN_BYTES, &n, err));
     while (n);
     kv_digest got;
-    join_aside(f);
-    kv_hasher_end(&f->hasher, &got);
+    kv_hasher_end(kv_hashing_join(&f->hashing), &got);
     if (f->n == f->d->size && kv_digest_eq(&got, &f->d->digest)) return KV_OK;
     return kv_fail(err, KV_E_DIGEST, "layer %s is damaged: its bytes have another digest",
                    kv_digest_str(&f->d->digest).s);

@@ -1,6 +1,6 @@
 #pragma once
 /* The bytes of one layer of any source: counted, hashed, shown as progress, stopped on request. */
-#include "blob/aside.h"
+#include "codec/aside.h"
 #include "kitvault/model.h"
 
 typedef struct kv_layer_feed { /* set report, what and id, zero the rest; close it */
@@ -10,9 +10,8 @@ typedef struct kv_layer_feed { /* set report, what and id, zero the rest; close 
     /* private */
     const kv_descriptor *d;
     kv_kit_stream stream;
-    kv_hasher hasher;
-    kv_aside *aside; /* has the running digest; NULL: hasher has it */
-    uint64_t n;      /* bytes handed out */
+    kv_hashing hashing;
+    uint64_t n; /* bytes handed out */
 } kv_layer_feed;
 
 /** Opens the layer; d is borrowed. Errors: those of the source. */

@@ -44,8 +44,9 @@ KV_MUST_CHECK kv_code kv_store_temp_make(kv_store *s, const char *dir, const cha
 void kv_store_temp_drop(kv_store_temp *t);
 #define kv_auto_store_temp KV_CLEANUP(kv_store_temp_drop) kv_store_temp
 /**
- * Makes t's bytes durable (not in a relaxed store) and gives them their final name; t is then empty. The caller has hashed
- * them, and calls kv_store_sync_blobs before a list names them. A blob that is there is kept.
+ * Makes t's bytes durable (not in a relaxed store) and gives them their final name; t is then
+ * empty. The caller has hashed them, and calls kv_store_sync_blobs before a list names them. A blob
+ * that is there is kept.
  */
 KV_MUST_CHECK kv_code kv_store_adopt(kv_store *s, kv_store_temp *t, const kv_digest *d,
                                      uint64_t size, mode_t mode, bool *out_existed, kv_error *err);

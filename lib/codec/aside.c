@@ -1,4 +1,4 @@
-#include "blob/aside.h"
+#include "codec/aside.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,7 +17,7 @@ typedef struct slot {
     uint8_t *bytes;
 } slot;
 
-struct kv_aside {
+typedef struct kv_aside {
     kv_hasher hasher; /* the other thread's until it has ended */
     pthread_t thread;
     pthread_mutex_t lock;
@@ -26,7 +26,7 @@ struct kv_aside {
     size_t n_filled, n_hashed; /* slots so far; the lock guards both and end */
     bool end;
     size_t in_slot; /* bytes in the slot being filled; the caller's */
-};
+} kv_aside;
 
 static atomic_uint n_alive;
 
@@ -83,13 +83,13 @@ static kv_aside *make_aside(const kv_hasher *h)
     return a;
 }
 
-kv_aside *kv_aside_new(const kv_hasher *h)
+void kv_hashing_aside(kv_hashing *h)
 {
-    if (atomic_fetch_add(&n_alive, 1) >= at_once()) {
+    if (h->aside) return;
+    if (atomic_fetch_add(&n_alive, 1) >= at_once())
         atomic_fetch_sub(&n_alive, 1);
-        return NULL;
-    }
-    return make_aside(h);
+    else
+        h->aside = make_aside(&h->hasher);
 }
 
 /* The slot being filled, once the other thread has left it. */
@@ -112,7 +112,7 @@ static void hand_over(kv_aside *a, slot *s)
     pthread_mutex_unlock(&a->lock);
 }
 
-void kv_aside_add(kv_aside *a, const void *p, size_t n)
+static void add(kv_aside *a, const void *p, size_t n)
 {
     const uint8_t *at = p;
     while (n) {
@@ -126,15 +126,26 @@ void kv_aside_add(kv_aside *a, const void *p, size_t n)
     }
 }
 
-kv_hasher kv_aside_end(kv_aside *a)
+void kv_hashing_add(kv_hashing *h, const void *p, size_t n)
 {
+    if (h->aside)
+        add(h->aside, p, n);
+    else
+        kv_hasher_add(&h->hasher, p, n);
+}
+
+kv_hasher *kv_hashing_join(kv_hashing *h)
+{
+    kv_aside *a = h->aside;
+    if (!a) return &h->hasher;
     if (a->in_slot) hand_over(a, free_slot(a));
     pthread_mutex_lock(&a->lock);
     a->end = true;
     pthread_cond_signal(&a->changed);
     pthread_mutex_unlock(&a->lock);
     pthread_join(a->thread, NULL);
-    kv_hasher h = a->hasher;
+    h->hasher = a->hasher;
+    h->aside = NULL;
     free_aside(a);
-    return h;
+    return &h->hasher;
 }
