@@ -9,7 +9,7 @@ import shutil
 from bench_pack import make_tree
 from common import GIB, drop_behind
 
-N_KITS = 1_000  # kit takes ten minutes and more for 10,000
+N_KITS = 1_000  # kit did not end within minutes for 10,000
 PLAIN = "--plain-http"
 
 

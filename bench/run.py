@@ -3,8 +3,9 @@
 
     run.py [NAME...] [--pairs N] [--dir DIR]
 
-NAME is one of start, pack, memory, hub, move; all without. Peers: kit by its path (KIT=/path/to/kit), the
-CNCF registry, which is built from the Go module proxy; what is absent is said and left out. DIR
+NAME is one of start, pack, memory, hub, move; all without. Peers: kit by its path
+(KIT=/path/to/kit), the CNCF registry, which is built from the Go module proxy; what is absent is
+said and left out. DIR
 (default: the temporary folder) should be on the disk that is to be measured and have 30 GB free for
 all of them. A ratio is the median over pairs of runs that took turns (A B A B ...), so that a
 machine whose speed drifts does not decide it. Absolute times mean nothing elsewhere.

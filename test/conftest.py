@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from harness import GoTools, Hub, Kit, Registry
+from harness import GoTools, Hub, Kit, Registry, make_model, packed_digest
 
 # Modes in golden data are those of files made under this mask.
 os.umask(0o022)
@@ -31,6 +31,14 @@ def make_kit(tmp_path):
 @pytest.fixture
 def kit(make_kit):
     return make_kit("own")
+
+
+@pytest.fixture
+def packed(kit):
+    """A kit with demo:v1, packed from m in its working folder; packed.digest is its manifest's."""
+    make_model(kit.cwd / "m")
+    kit.digest = packed_digest(kit.ok("pack", "m", "-t", "demo:v1"))
+    return kit
 
 
 @pytest.fixture

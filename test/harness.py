@@ -363,6 +363,11 @@ def make_model(root, **changes):
     return make_tree(root, files)
 
 
+def packed_digest(out):
+    """The manifest's digest in what pack printed."""
+    return re.search(r"^Model saved: (sha256:[0-9a-f]{64})$", out, re.M).group(1)
+
+
 def sha256(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 

@@ -9,19 +9,7 @@ import time
 
 import pytest
 
-from harness import make_model, make_tree
-
-
-@pytest.fixture
-def packed(kit):
-    """A kit with demo:v1 packed from its working folder."""
-    make_model(kit.cwd / "m")
-    kit.digest = digest_of(kit.ok("pack", "m", "-t", "demo:v1"))
-    return kit
-
-
-def digest_of(out):
-    return re.search(r"^Model saved: (sha256:[0-9a-f]{64})$", out, re.M).group(1)
+from harness import make_model, make_tree, packed_digest
 
 
 def rows(out):
@@ -47,11 +35,11 @@ def test_pack_lines(packed):
 def test_pack_is_reproducible(packed, make_kit):
     other = make_kit()
     make_model(other.cwd / "elsewhere")
-    assert digest_of(other.ok("pack", "elsewhere", "--tag", "x:y")) == packed.digest
+    assert packed_digest(other.ok("pack", "elsewhere", "--tag", "x:y")) == packed.digest
 
 
 def test_pack_untagged_and_latest(packed):
-    assert digest_of(packed.ok("pack", "m")) == packed.digest
+    assert packed_digest(packed.ok("pack", "m")) == packed.digest
     out = packed.ok("pack", "m", "-t", "demo")
     assert out.startswith(
         "No tag or digest specified with --tag flag. Using 'latest' as default ('demo:latest')\n"
@@ -176,7 +164,7 @@ def test_list_bad_template(packed, template, reason):
 
 
 def test_list_passes_over_what_is_damaged(packed):
-    other = digest_of(packed.ok("pack", "m", "-t", "other:v1", env={"KITVAULT_CLI_VERSION": "another"}))
+    other = packed_digest(packed.ok("pack", "m", "-t", "other:v1", env={"KITVAULT_CLI_VERSION": "another"}))
     blob = packed.storage / "blobs/sha256" / other.split(":")[1]
     blob.chmod(0o600)
     blob.write_bytes(b"x" + blob.read_bytes()[1:])
@@ -262,7 +250,7 @@ def test_tag(packed):
 
 def test_tag_moves(packed):
     (packed.cwd / "m/README.md").write_text("# changed\n")
-    second = digest_of(packed.ok("pack", "m", "-t", "demo:v2"))
+    second = packed_digest(packed.ok("pack", "m", "-t", "demo:v2"))
     packed.ok("tag", "demo:v2", "demo:v1")
     assert json.loads(packed.ok("inspect", "demo:v1"))["digest"] == second
 
@@ -295,7 +283,7 @@ def test_remove_several_tags(packed):
 
 
 def test_remove_all(packed):
-    untagged = digest_of(packed.ok("pack", "m"))
+    untagged = packed_digest(packed.ok("pack", "m"))
     assert packed.ok("remove", "--all") == f"Removed {untagged}\n"
     assert packed.ok("remove", "-a") == ""
     assert packed.ok("remove", "--all", "--force") == (

@@ -152,13 +152,6 @@ def read_until(fd, text):
 # --- what is kept is used ---
 
 
-@pytest.fixture
-def packed(kit):
-    make_model(kit.cwd / "m")
-    kit.ok("pack", "m", "-t", "demo:v1")
-    return kit
-
-
 def test_push_and_pull_with_login(packed, any_gate, make_kit):
     ref = f"{any_gate.host}/team/demo:v1"
     sign_in(packed, any_gate)

@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from harness import make_model, need
+from harness import need
 from proxy import Proxy
 
 CONF = """
@@ -36,13 +36,6 @@ def certs(tmp_path_factory):
         openssl("x509", "-req", "-in", f"{name}.csr", "-days", "2", "-extfile", "conf", "-extensions", name,
                 *signer, "-out", f"{name}.pem")  # fmt: skip
     return folder
-
-
-@pytest.fixture
-def packed(kit):
-    make_model(kit.cwd / "m")
-    kit.ok("pack", "m", "-t", "demo:v1")
-    return kit
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 import base64
 import hashlib
 import json
-import re
 import shutil
 import stat
 import subprocess
@@ -10,7 +9,7 @@ import sys
 
 import pytest
 
-from harness import clean_env, make_model, pattern, program, sanitized, sha256
+from harness import clean_env, make_model, packed_digest, pattern, program, sanitized, sha256
 from oci import IMAGE, INDEX, Oci
 from proxy import Proxy, answer, redirect
 
@@ -33,17 +32,6 @@ def proxy(peer):
     p = Proxy(peer.port)
     yield p
     p.stop()
-
-
-def packed_digest(out):
-    return re.search(r"^Model saved: (sha256:[0-9a-f]{64})$", out, re.M).group(1)
-
-
-@pytest.fixture
-def packed(kit):
-    make_model(kit.cwd / "m")
-    kit.digest = packed_digest(kit.ok("pack", "m", "-t", "demo:v1"))
-    return kit
 
 
 def manifest_of(kit, digest):
