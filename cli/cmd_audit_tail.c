@@ -145,6 +145,7 @@ const kv_cmd kv_cmd_audit_tail = {
     .defaults = &DEFAULTS,
     .group = &kv_net_group,
     .group_off = offsetof(tail_args, net),
+    .own = true,
     .check = check,
     .run = run,
 };

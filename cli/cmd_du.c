@@ -22,8 +22,10 @@ static kv_code check(const void *args, char **operand, kv_error *err)
 static void put_row(const kv_cli *cli, const kv_kit_usage *u, kv_sv name)
 {
     kv_auto_buf line = KV_BUF(8192);
-    kv_buf_addf(&line, "%15llu  %15llu  %15llu  %.*s\n", (unsigned long long)u->logical,
-                (unsigned long long)u->stored, (unsigned long long)u->shared, KV_ARG(name));
+    kv_buf_addf(&line, "%15llu  %15llu  %15llu  ", (unsigned long long)u->logical,
+                (unsigned long long)u->stored, (unsigned long long)u->shared);
+    kv_plain_add(&line, name);
+    kv_buf_addc(&line, '\n');
     kv_cli_put(cli, kv_buf_sv(&line));
 }
 

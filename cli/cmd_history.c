@@ -80,6 +80,7 @@ const kv_cmd kv_cmd_history = {
     .defaults = &DEFAULTS,
     .group = &kv_net_group,
     .group_off = offsetof(history_args, net),
+    .own = true,
     .check = check,
     .run = run,
 };

@@ -48,5 +48,6 @@ const kv_cmd kv_cmd_hub_user_add = {
     .args_size = sizeof(add_args),
     .group = &kv_net_group,
     .group_off = offsetof(add_args, net),
+    .own = true,
     .run = run,
 };

@@ -57,6 +57,7 @@ const kv_cmd kv_cmd_hub_user_grant = {
     .args_size = sizeof(grant_args),
     .group = &kv_net_group,
     .group_off = offsetof(grant_args, net),
+    .own = true,
     .check = check,
     .run = run,
 };

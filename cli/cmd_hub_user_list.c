@@ -76,6 +76,7 @@ const kv_cmd kv_cmd_hub_user_list = {
     .defaults = &DEFAULTS,
     .group = &kv_net_group,
     .group_off = offsetof(list_args, net),
+    .own = true,
     .check = check,
     .run = run,
 };

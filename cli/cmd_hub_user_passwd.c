@@ -47,5 +47,6 @@ const kv_cmd kv_cmd_hub_user_passwd = {
     .args_size = sizeof(passwd_args),
     .group = &kv_net_group,
     .group_off = offsetof(passwd_args, net),
+    .own = true,
     .run = run,
 };

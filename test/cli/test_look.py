@@ -18,13 +18,6 @@ FORMS = {"none": "tar", "gzip": "tar+gzip", "gzip-fastest": "tar+gzip", "zstd": 
 
 
 @pytest.fixture
-def packed(kit):
-    make_model(kit.cwd / "m")
-    kit.ok("pack", "m", "-t", "demo:v1")
-    return kit
-
-
-@pytest.fixture
 def peer(make_hub):
     """A hub open to anybody, seen through a proxy that counts."""
     p = Proxy(make_hub("--no-auth").port)
@@ -176,6 +169,9 @@ def test_classes_of_failures(packed, peer):
     assert failure("ls", NET, f"{peer.host}/team/nothing:v1") == (3, "not found")
     assert failure("ls", "127.0.0.1:1/team/demo:v1", NET) == (6, "network")
     assert failure("list", "demo", "x") == (1, "usage"), "a command of kit"
+    assert packed("history", NET, f"{peer.host}/team/nothing").code == 3
+    assert packed("audit", "tail", NET, "127.0.0.1:1").code == 6
+    assert packed("hub", "user", "list").code == 2
 
 
 def test_denied(packed, hub):
