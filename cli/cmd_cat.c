@@ -55,5 +55,6 @@ const kv_cmd kv_cmd_cat = {
     .group = &kv_net_group,
     .group_off = offsetof(cat_args, net),
     .own = true,
+    .kits = true,
     .run = run,
 };

@@ -224,5 +224,6 @@ const kv_cmd kv_cmd_diff = {
     .args_size = sizeof(diff_args),
     .group = &kv_net_group,
     .group_off = offsetof(diff_args, net),
+    .kits = true,
     .run = run,
 };

@@ -54,5 +54,6 @@ const kv_cmd kv_cmd_info = {
     .args_size = sizeof(info_args),
     .group = &kv_net_group,
     .group_off = offsetof(info_args, net),
+    .kits = true,
     .run = run,
 };

@@ -43,5 +43,6 @@ const kv_cmd kv_cmd_inspect = {
     .args_size = sizeof(inspect_args),
     .group = &kv_net_group,
     .group_off = offsetof(inspect_args, net),
+    .kits = true,
     .run = run,
 };

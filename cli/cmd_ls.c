@@ -134,6 +134,7 @@ const kv_cmd kv_cmd_ls = {
     .group = &kv_net_group,
     .group_off = offsetof(ls_args, net),
     .own = true,
+    .kits = true,
     .check = check,
     .run = run,
 };

@@ -94,5 +94,6 @@ const kv_cmd kv_cmd_push = {
     .args_size = sizeof(push_args),
     .group = &kv_net_group,
     .group_off = offsetof(push_args, net),
+    .kits = true,
     .run = run,
 };

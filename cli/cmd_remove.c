@@ -183,5 +183,6 @@ const kv_cmd kv_cmd_remove = {
     .group = &kv_net_group,
     .group_off = offsetof(remove_args, net),
     .check = check,
+    .kits = true,
     .run = run,
 };

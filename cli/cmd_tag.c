@@ -28,5 +28,6 @@ const kv_cmd kv_cmd_tag = {
         "Nothing is copied: both names mean the same bytes. A tag that exists moves.",
     .examples = "# Say where the ModelKit will be pushed to\n"
                 "$ tag demo:v1 hub.example.com/team/demo:v1\n",
+    .kits = true,
     .run = run,
 };

@@ -101,5 +101,6 @@ const kv_cmd kv_cmd_unpack = {
     .defaults = &DEFAULTS,
     .group = &kv_net_group,
     .group_off = offsetof(unpack_args, net),
+    .kits = true,
     .run = run,
 };

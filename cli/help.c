@@ -189,29 +189,24 @@ static kv_sv word_below(const char *name, kv_sv path)
     return more ? KV_SV("") : word;
 }
 
-typedef struct listed { /* one line of "Available Commands" */
-    kv_sv word;
-    const char *summary;
-} listed;
-
-static size_t list_below(kv_sv path, listed *out, size_t max)
+size_t kv_help_list(kv_sv path, kv_help_entry *out, size_t max)
 {
     size_t n = 0;
     for (size_t i = 0; i < kv_n_commands && n < max; i++) {
         kv_sv word = kv_commands[i]->hidden ? KV_SV("") : word_below(kv_commands[i]->name, path);
-        if (word.n) out[n++] = (listed){word, kv_commands[i]->summary};
+        if (word.n) out[n++] = (kv_help_entry){word, kv_commands[i]->summary};
     }
     for (size_t i = 0; i < kv_n_command_groups && n < max; i++) {
         kv_sv word = word_below(kv_command_groups[i].name, path);
-        if (word.n) out[n++] = (listed){word, kv_command_groups[i].summary};
+        if (word.n) out[n++] = (kv_help_entry){word, kv_command_groups[i].summary};
     }
     return n;
 }
 
 void kv_usage_group(kv_buf *out, const char *program, kv_sv path)
 {
-    listed commands[64];
-    size_t n = list_below(path, commands, KV_COUNT(commands)), width = 0;
+    kv_help_entry commands[64];
+    size_t n = kv_help_list(path, commands, KV_COUNT(commands)), width = 0;
     for (size_t i = 0; i < n; i++)
         if (commands[i].word.n > width) width = commands[i].word.n;
     kv_buf_addf(out, "Usage:\n  %s%s%.*s [command]\n", program, path.n ? " " : "", KV_ARG(path));
@@ -376,6 +371,7 @@ void kv_man_program(kv_buf *out)
                 ".TP\n.B KITOPS_CLIENT_CERT, KITOPS_CLIENT_KEY\nwin over --cert and --key\n"
                 ".TP\n.B http_proxy, https_proxy, no_proxy\nwhere --proxy is not given\n"
                 ".TP\n.B DOCKER_CONFIG\nwhere Docker's logins are, which are read, too\n"
+                ".TP\n.B KITVAULT_DEV_SERVER\nthe program that dev start runs\n"
                 ".TP\n.B KITVAULT_CLI_VERSION\nthe version written into packed ModelKits\n"
                 ".TP\n.B KITVAULT_SYNC\noff: the local store does not wait for the disk, as in "
                 "kit; for stores that may be thrown away, since a power cut may damage them\n"

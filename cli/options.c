@@ -263,16 +263,26 @@ static kv_code parse_words(kv_args *a, words w, kv_error *err)
     return KV_OK;
 }
 
-/* True when the option word is a global one that takes the next word as its value. */
-static bool eats_next(const char *word)
+const kv_opt *kv_opt_find(const kv_cmd *cmd, const char *word)
 {
-    if (strchr(word, '=')) return false;
-    const kv_opt *opt = NULL;
+    kv_sv name = {0};
+    char letter = 0;
+    if (word[0] != '-' || !word[1]) return NULL;
     if (word[1] == '-')
-        opt = find_in(GLOBAL_OPTS, KV_COUNT(GLOBAL_OPTS), kv_sv_of(word + 2), 0);
-    else if (!word[2])
-        opt = find_in(GLOBAL_OPTS, KV_COUNT(GLOBAL_OPTS), (kv_sv){0}, word[1]);
-    return opt && takes_value(opt);
+        kv_sv_cut(kv_sv_of(word + 2), '=', &name, NULL);
+    else
+        letter = word[1];
+    const kv_opt *opt = cmd ? find_in(cmd->opts, cmd->n_opts, name, letter) : NULL;
+    if (!opt && cmd && cmd->group)
+        opt = find_in(cmd->group->opts, cmd->group->n_opts, name, letter);
+    return opt ? opt : find_in(GLOBAL_OPTS, KV_COUNT(GLOBAL_OPTS), name, letter);
+}
+
+bool kv_opt_eats_next(const kv_cmd *cmd, const char *word)
+{
+    const kv_opt *opt = kv_opt_find(cmd, word);
+    bool alone = word[1] == '-' ? !strchr(word, '=') : !word[2];
+    return opt && alone && takes_value(opt);
 }
 
 static unsigned distance(const char *a, const char *b)
@@ -336,7 +346,7 @@ static kv_code find_command(const char *program, int *argc, char **argv, kv_args
         if (strcmp(word, "--") == 0) break;
         if (is_option(word)) {
             argv[kept++] = word;
-            if (eats_next(word) && i + 1 < *argc) argv[kept++] = argv[++i];
+            if (kv_opt_eats_next(NULL, word) && i + 1 < *argc) argv[kept++] = argv[++i];
             continue;
         }
         size_t before = path.n;

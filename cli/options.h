@@ -66,7 +66,8 @@ typedef struct kv_cmd {
     const kv_opt_group *group; /* NULL: none */
     size_t group_off;          /* of the group's struct in the command's */
     bool hidden;
-    bool own; /* kit has no such command: the exit status tells the class of a failure */
+    bool own;  /* kit has no such command: the exit status tells the class of a failure */
+    bool kits; /* operands are ModelKits of the local store: shells complete their names */
     /* Optional: rules over options and operands together. Its error is a usage error. */
     kv_code (*check)(const void *args, char **operand, kv_error *err);
     /* operand: NULL-terminated, their number already checked. */
@@ -118,5 +119,10 @@ void kv_args_clear(kv_args *a);
 /** The command with this full name, or NULL. */
 const kv_cmd *kv_cmd_find(kv_sv name);
 const kv_cmd_group *kv_cmd_group_find(kv_sv name);
+/** The option that a word of a command line begins with ("--name", "--name=value", "-n"), of cmd (may
+ * be NULL) or of every command; NULL when there is none. */
+const kv_opt *kv_opt_find(const kv_cmd *cmd, const char *word);
+/** True when the word behind this one is the option's value. */
+bool kv_opt_eats_next(const kv_cmd *cmd, const char *word);
 /** How many operands a command takes; *max SIZE_MAX when the last one ends in "...". */
 void kv_cmd_operand_range(const kv_cmd *cmd, size_t *min, size_t *max);

@@ -42,9 +42,16 @@ static void print_all_options(void)
     print_options("", kv_global_group.opts, kv_global_group.n_opts);
     for (size_t i = 0; i < kv_n_commands; i++) {
         const kv_cmd *c = kv_commands[i];
+        if (c->hidden) continue;
         print_options(c->name, c->opts, c->n_opts);
         if (c->group) print_options(c->name, c->group->opts, c->group->n_opts);
     }
+}
+
+static void print_commands(void)
+{
+    for (size_t i = 0; i < kv_n_commands; i++)
+        if (!kv_commands[i]->hidden) puts(kv_commands[i]->name);
 }
 
 int main(int argc, char **argv)
@@ -56,7 +63,7 @@ int main(int argc, char **argv)
     else if (strcmp(what, "options") == 0)
         print_all_options();
     else if (strcmp(what, "commands") == 0)
-        for (size_t i = 0; i < kv_n_commands; i++) puts(kv_commands[i]->name);
+        print_commands();
     else
         status = 2;
     return fflush(stdout) == 0 ? status : 1;

@@ -368,6 +368,23 @@ def packed_digest(out):
     return re.search(r"^Model saved: (sha256:[0-9a-f]{64})$", out, re.M).group(1)
 
 
+def make_dev_server(folder):
+    """A program that stands in for a llama.cpp server: it says what it was given, and answers."""
+    path = Path(folder) / "dev-server"
+    path.write_text(
+        f"#!{sys.executable}\n"
+        "import argparse, http.server\n"
+        "p = argparse.ArgumentParser()\n"
+        "for name in ('model', 'host', 'port'):\n"
+        "    p.add_argument('--' + name, required=True)\n"
+        "a = p.parse_args()\n"
+        "print('serving', a.model, flush=True)\n"
+        "http.server.HTTPServer((a.host, int(a.port)), http.server.SimpleHTTPRequestHandler).serve_forever()\n"
+    )
+    path.chmod(0o755)
+    return path
+
+
 def sha256(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +183,42 @@ kv_code kv_remove_tree(const char *path, kv_error *err)
     if (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS) < 0 && errno != ENOENT)
         return kv_fail_sys(err, "cannot remove '%s'", path);
     return KV_OK;
+}
+
+static void close_fts(FTS **fts)
+{
+    if (*fts) fts_close(*fts);
+}
+
+static kv_code visit(const FTSENT *e, kv_tree_fn *fn, void *ctx, kv_error *err)
+{
+    bool root = e->fts_level == FTS_ROOTLEVEL;
+    switch (e->fts_info) {
+    case FTS_DP: return KV_OK; /* the second time */
+    case FTS_DNR:
+    case FTS_ERR:
+    case FTS_NS:
+        errno = e->fts_errno;
+        if (errno == ENOENT && !root) return KV_OK;
+        return kv_fail_sys(err, "cannot read '%s'", e->fts_path);
+    default: return root ? KV_OK : fn(ctx, e->fts_path, e->fts_statp, err);
+    }
+}
+
+kv_code kv_tree_each(const char *path, kv_tree_fn *fn, void *ctx, kv_error *err)
+{
+    kv_auto_str start = kv_sv_dup(kv_sv_of(path));
+    if (!start) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    char *const roots[] = {start, NULL};
+    KV_CLEANUP(close_fts) FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    if (!fts) return kv_fail_sys(err, "cannot read '%s'", path);
+    for (;;) {
+        errno = 0;
+        const FTSENT *e = fts_read(fts);
+        if (!e && errno) return kv_fail_sys(err, "cannot read '%s'", path);
+        if (!e) return KV_OK;
+        KV_TRY(visit(e, fn, ctx, err));
+    }
 }
 
 kv_code kv_lock_file(const char *path, bool exclusive, unsigned wait_ms, int *out_fd, kv_error *err)

@@ -31,6 +31,14 @@ KV_MUST_CHECK kv_code kv_pread_all(int fd, const char *name, void *p, size_t n, 
 KV_MUST_CHECK kv_code kv_mkdirs(const char *path, mode_t mode, kv_error *err);
 /** Makes a directory's entries durable. */
 KV_MUST_CHECK kv_code kv_fsync_dir(const char *path, kv_error *err);
+/**
+ * Calls fn for everything below path, a directory before its content; path itself is left out, and
+ * symbolic links are not followed. What goes away meanwhile is passed over. Non-KV_OK from fn stops.
+ * Errors: KV_E_NOTFOUND (no such path), KV_E_IO, those of fn.
+ */
+struct stat;
+typedef kv_code kv_tree_fn(void *ctx, const char *path, const struct stat *st, kv_error *err);
+KV_MUST_CHECK kv_code kv_tree_each(const char *path, kv_tree_fn *fn, void *ctx, kv_error *err);
 /** Removes a file or tree below path; a missing one is fine; symbolic links are not followed. */
 KV_MUST_CHECK kv_code kv_remove_tree(const char *path, kv_error *err);
 /**

@@ -123,3 +123,25 @@ kv_code kv_proc_run(const char *const *argv, kv_sv input, unsigned timeout_ms, k
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
     return rc;
 }
+
+kv_code kv_proc_start(const char *const *argv, int out_fd, int *out_pid, kv_error *err)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, out_fd, STDERR_FILENO);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+    char *const *args;
+    memcpy(&args, &argv, sizeof(args)); /* the interface is older than const */
+    pid_t pid;
+    int rc = posix_spawnp(&pid, argv[0], &actions, &attributes, args, environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    errno = rc;
+    if (rc) return kv_fail_sys(err, "cannot run '%s'", argv[0]);
+    *out_pid = pid;
+    return KV_OK;
+}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import BUILD, SANITIZER, clean_env, make_model, need, program
+from harness import BUILD, SANITIZER, clean_env, make_dev_server, make_model, need, program
 
 HERE = Path(__file__).parent
 
@@ -137,6 +137,7 @@ def local(line, hub):
 def person(kit):
     """Somebody in a model's folder, with two ModelKits packed from it and a file with a password."""
     make_model(kit.cwd, **{"other/Kitfile": "docs: [{path: README.md}]\n", "password.txt": PASSWORD})
+    kit.env["KITVAULT_DEV_SERVER"] = make_dev_server(kit.home)
     kit.ok("pack", ".", "-t", "demo:v1")
     kit.ok("pack", ".", "-t", "demo:v2", "-f", "other/Kitfile")
     return kit
