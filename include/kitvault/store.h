@@ -28,6 +28,16 @@ KV_API void kv_store_relax(kv_store *s);
 /** The home directory as it was given. Borrowed. */
 KV_API const char *kv_store_home(const kv_store *s);
 
+/**
+ * While *out_fd is open no process removes a blob of this store, listed or not: what is stored now
+ * and listed later, or read for long, stays. kv_pack, kv_pull, kv_push and kv_unpack do this
+ * themselves; whoever calls kv_store_put or kv_ingest_commit before kv_store_add does it, too. A
+ * removal meanwhile leaves its blobs to kv_store_gc.
+ * *out_fd is -1 where the home does not exist or cannot be written; the caller closes it.
+ * Errors: KV_E_BUSY (blobs are being removed for more than 30 s).
+ */
+KV_API KV_MUST_CHECK kv_code kv_store_hold(kv_store *s, int *out_fd, kv_error *err);
+
 /* --- what is there --- */
 
 /**
@@ -108,6 +118,8 @@ KV_API KV_MUST_CHECK kv_code kv_ingest_restart(kv_ingest *in, kv_error *err);
  * partial file is dropped, so the next try starts over).
  */
 KV_API KV_MUST_CHECK kv_code kv_ingest_commit(kv_ingest *in, kv_error *err);
+/** The same, and a blob that is stored already is replaced: for one that was found damaged. */
+KV_API KV_MUST_CHECK kv_code kv_ingest_replace(kv_ingest *in, kv_error *err);
 /** Stops; the partial file stays. NULL is fine. */
 KV_API void kv_ingest_close(kv_ingest *in);
 KV_DEFINE_AUTO(kv_ingest, kv_ingest_close)
@@ -138,7 +150,7 @@ typedef struct kv_removed {
 /**
  * Removes as kit's `remove`: by digest, or with all_tags, the manifest and every tag of it in that
  * repository; by tag the tag, and the manifest with its last tag. Blobs that no manifest of any
- * repository names any more go with it. ref's extra tags are ignored. out may be NULL.
+ * repository names any more go with it, unless somebody holds the store (kv_store_hold). ref's extra tags are ignored. out may be NULL.
  * Errors: KV_E_NOTFOUND "model REF not found" (full reference).
  */
 KV_API KV_MUST_CHECK kv_code kv_store_remove(kv_store *s, const kv_reference *ref, bool all_tags,

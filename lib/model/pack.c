@@ -419,6 +419,8 @@ static kv_code run(pack *p, kv_digest *out, kv_error *err)
     KV_TRY(understand(p, err));
     KV_TRY(list_layers(p, err));
     KV_TRY(make_cache(p, err));
+    kv_auto_fd hold = -1;
+    KV_TRY(kv_store_hold(p->store, &hold, err));
     KV_TRY(pack_layers(p, err));
     kv_descriptor config;
     KV_TRY(save_config(p, &config, err));

@@ -341,6 +341,8 @@ kv_code kv_unpack(kv_store *s, const kv_reference *ref, const kv_unpack_options 
                   kv_error *err)
 {
     unpack u = {.store = s, .opts = opts, .dir = KV_BUF(64 * 1024)};
+    kv_auto_fd hold = -1;
+    KV_TRY(kv_store_hold(s, &hold, err));
     kv_code rc = run(&u, ref, err);
     kv_target_close(u.target);
     kv_buf_clear(&u.dir);

@@ -11,6 +11,7 @@
 #include "kitvault/store.h"
 #include "remote/blobs.h"
 #include "remote/remote.h"
+#include "store/layout.h"
 
 enum { BUFFER_BYTES = 1024 * 1024, NAME_BYTES_MAX = 1024 };
 
@@ -123,13 +124,22 @@ static kv_code fetch_manifest(kv_remote *remote, const kv_reference *ref, kv_man
     return KV_OK;
 }
 
-static kv_code pull_kit(kv_store *store, pulled *kit, const kv_remote_options *options,
+/* Once for all kits of the chain, when the first one was found: until all are listed. */
+static kv_code hold_store(kv_store *store, int *hold, kv_error *err)
+{
+    if (*hold >= 0) return KV_OK;
+    KV_TRY(kv_store_prepare(store, err));
+    return kv_store_hold(store, hold, err);
+}
+
+static kv_code pull_kit(kv_store *store, pulled *kit, const kv_remote_options *options, int *hold,
                         kv_manifest **out, kv_error *err)
 {
     kv_auto(kv_remote) remote = NULL;
     KV_TRY(kv_remote_open(&kit->ref, options, &remote, err));
     kv_auto(kv_manifest) m = NULL;
     KV_TRY(fetch_manifest(remote, &kit->ref, &m, err));
+    KV_TRY(hold_store(store, hold, err));
     kv_auto_blob_list blobs = {0};
     KV_TRY(kv_blob_list_of(m, &blobs, err));
     pull_job job = {
@@ -227,12 +237,13 @@ kv_code kv_pull(kv_store *store, const kv_reference *ref, const kv_remote_option
     static const kv_remote_options DEFAULTS = KV_REMOTE_OPTIONS_INIT;
     if (!options) options = &DEFAULTS;
     auto_chain c = {0};
+    kv_auto_fd hold = -1;
     kv_auto_reference first = {0};
     KV_TRY(copy_reference(ref, &first, err));
     KV_TRY(chain_add(&c, &first, err));
     for (size_t i = 0; i < c.n; i++) {
         kv_auto(kv_manifest) m = NULL;
-        kv_code rc = pull_kit(store, &c.kits[i], options, &m, err);
+        kv_code rc = pull_kit(store, &c.kits[i], options, &hold, &m, err);
         bool parents = i > 0 || rc == KV_OK;
         if (rc == KV_OK) rc = add_parent(store, &c, m, options->report, err);
         if (rc == KV_OK) continue;

@@ -108,6 +108,8 @@ kv_code kv_push(kv_store *store, const kv_reference *src, const kv_reference *ds
     if (!options) options = &DEFAULTS;
     kv_digest digest;
     kv_auto(kv_manifest) m = NULL;
+    kv_auto_fd hold = -1;
+    KV_TRY(kv_store_hold(store, &hold, err));
     KV_TRY(kv_store_resolve(store, src, &digest, err));
     KV_TRY(kv_store_manifest(store, &digest, &m, err));
     if (m->kind != KV_MANIFEST_IMAGE)

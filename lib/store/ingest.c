@@ -136,7 +136,7 @@ kv_code kv_ingest_write(kv_ingest *in, const void *p, size_t n, kv_error *err)
     return KV_OK;
 }
 
-static kv_code commit(kv_ingest *in, kv_error *err)
+static kv_code commit(kv_ingest *in, bool replace, kv_error *err)
 {
     if (in->file.fd < 0) return refuse(in, err);
     if (in->offset < in->size)
@@ -146,10 +146,12 @@ static kv_code commit(kv_ingest *in, kv_error *err)
     kv_digest got;
     kv_hasher_end(&in->hasher, &got);
     if (!kv_digest_eq(&got, &in->digest)) return refuse(in, err);
-    bool existed;
+    bool existed = !replace && kv_store_has(in->store, &in->digest, in->size);
     kv_crash_point("ingest.before-rename");
-    KV_TRY(kv_store_adopt(in->store, &in->file, &in->digest, in->size, KV_STORE_MODE_PULLED,
-                          &existed, err));
+    if (existed)
+        kv_store_temp_drop(&in->file);
+    else
+        KV_TRY(kv_store_replace(in->store, &in->file, &in->digest, KV_STORE_MODE_PULLED, err));
     KV_TRY(kv_store_sync_blobs(in->store, in->digest.alg, err));
     kv_crash_point("ingest.after-rename");
     return KV_OK;
@@ -157,7 +159,14 @@ static kv_code commit(kv_ingest *in, kv_error *err)
 
 kv_code kv_ingest_commit(kv_ingest *in, kv_error *err)
 {
-    kv_code rc = commit(in, err);
+    kv_code rc = commit(in, false, err);
+    kv_ingest_close(in);
+    return rc;
+}
+
+kv_code kv_ingest_replace(kv_ingest *in, kv_error *err)
+{
+    kv_code rc = commit(in, true, err);
     kv_ingest_close(in);
     return rc;
 }

@@ -17,7 +17,6 @@
 #include "codec/text.h"
 #include "store/store_priv.h"
 
-#define TEMP_MARK "_kv" /* between the prefix and the random part of our temporary names */
 enum { LOCK_WAIT_MS = 30000, RANDOM_BYTES = 8, COPY_BYTES = 256 * 1024 };
 
 kv_code kv_store_path(const kv_store *s, kv_buf *out, kv_error *err, const char *fmt, ...)
@@ -40,6 +39,12 @@ kv_code kv_store_blob_path(const kv_store *s, const kv_digest *d, kv_buf *out, k
 
 /* --- directories, lock --- */
 
+bool kv_store_exists(const kv_store *s)
+{
+    kv_auto_buf path = KV_BUF(KV_STORE_PATH_MAX);
+    return kv_store_path(s, &path, NULL, "storage") == KV_OK && access(path.p, F_OK) == 0;
+}
+
 kv_code kv_store_lock(kv_store *s, int *out_fd, kv_error *err)
 {
     kv_auto_buf path = KV_BUF(KV_STORE_PATH_MAX);
@@ -49,8 +54,35 @@ kv_code kv_store_lock(kv_store *s, int *out_fd, kv_error *err)
     return kv_lock_file(path.p, true, LOCK_WAIT_MS, out_fd, err);
 }
 
-/* True when nobody holds the file: whoever wrote it is gone. */
-static bool is_abandoned(int dir_fd, const char *name)
+/* A home that is not there, or that cannot be written, has nothing to protect. */
+static bool cannot_be_held(kv_code rc, int sys)
+{
+    return rc == KV_E_NOTFOUND || sys == EROFS || sys == EACCES || sys == EPERM;
+}
+
+static kv_code take_hold(kv_store *s, bool exclusive, unsigned wait_ms, int *out_fd, kv_error *err)
+{
+    kv_auto_buf path = KV_BUF(KV_STORE_PATH_MAX);
+    kv_error local = {0};
+    *out_fd = -1;
+    KV_TRY(kv_store_path(s, &path, err, "storage.use"));
+    kv_code rc = kv_lock_file(path.p, exclusive, wait_ms, out_fd, &local);
+    if (rc == KV_OK || cannot_be_held(rc, local.sys)) return KV_OK;
+    if (err) *err = local;
+    return rc;
+}
+
+kv_code kv_store_hold(kv_store *s, int *out_fd, kv_error *err)
+{
+    return take_hold(s, false, LOCK_WAIT_MS, out_fd, err);
+}
+
+kv_code kv_store_hold_alone(kv_store *s, unsigned wait_ms, int *out_fd, kv_error *err)
+{
+    return take_hold(s, true, wait_ms, out_fd, err);
+}
+
+bool kv_store_is_abandoned(int dir_fd, const char *name)
 {
     kv_auto_fd fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
@@ -64,7 +96,7 @@ static void sweep(const kv_store *s, const char *dir, const char *mark)
     DIR *d = opendir(path.p);
     if (!d) return;
     for (struct dirent *e; (e = readdir(d));)
-        if (strstr(e->d_name, mark) && is_abandoned(dirfd(d), e->d_name))
+        if (strstr(e->d_name, mark) && kv_store_is_abandoned(dirfd(d), e->d_name))
             unlinkat(dirfd(d), e->d_name, 0);
     closedir(d);
 }
@@ -95,8 +127,8 @@ kv_code kv_store_prepare(kv_store *s, kv_error *err)
     KV_TRY(kv_buf_check(&empty, err));
     KV_TRY(write_if_missing(s, "index.json", kv_buf_sv(&empty), err));
     sweep(s, "storage", ".json.tmp-"); /* of kv_file_write; only written under the lock */
-    sweep(s, "storage/ingest", TEMP_MARK);
-    sweep(s, "cache/pack", TEMP_MARK);
+    sweep(s, "storage/ingest", KV_STORE_TEMP_MARK);
+    sweep(s, "cache/pack", KV_STORE_TEMP_MARK);
     atomic_store(&s->prepared, true);
     return KV_OK;
 }
@@ -125,7 +157,7 @@ kv_code kv_store_temp_make(kv_store *s, const char *dir, const char *prefix, kv_
         uint8_t r[RANDOM_BYTES];
         kv_random(r, sizeof(r));
         kv_auto_buf path = KV_BUF(KV_STORE_PATH_MAX);
-        KV_TRY(kv_store_path(s, &path, err, "%s/%s" TEMP_MARK, dir, prefix));
+        KV_TRY(kv_store_path(s, &path, err, "%s/%s" KV_STORE_TEMP_MARK, dir, prefix));
         kv_hex_add(&path, r, sizeof(r));
         KV_TRY(kv_buf_check(&path, err));
         rc = make_once(path.p, &out->fd, err);
@@ -192,14 +224,9 @@ static bool same_device(kv_store *s, int fd)
     return stat(dir.p, &a) < 0 || fstat(fd, &b) < 0 || a.st_dev == b.st_dev;
 }
 
-kv_code kv_store_adopt(kv_store *s, kv_store_temp *t, const kv_digest *d, uint64_t size,
-                       mode_t mode, bool *out_existed, kv_error *err)
+kv_code kv_store_replace(kv_store *s, kv_store_temp *t, const kv_digest *d, mode_t mode,
+                         kv_error *err)
 {
-    *out_existed = kv_store_has(s, d, size);
-    if (*out_existed) {
-        kv_store_temp_drop(t);
-        return KV_OK;
-    }
     kv_auto_buf path = KV_BUF(KV_STORE_PATH_MAX);
     KV_TRY(kv_store_blob_path(s, d, &path, err));
     if (d->alg == KV_SHA512) { /* rare, so made on demand */
@@ -210,6 +237,15 @@ kv_code kv_store_adopt(kv_store *s, kv_store_temp *t, const kv_digest *d, uint64
     if (!same_device(s, t->fd)) KV_TRY(copy_to_ingest(s, t, err));
     KV_TRY(finish_temp(s, t, mode, err));
     return rename_temp(t, path.p, err);
+}
+
+kv_code kv_store_adopt(kv_store *s, kv_store_temp *t, const kv_digest *d, uint64_t size,
+                       mode_t mode, bool *out_existed, kv_error *err)
+{
+    *out_existed = kv_store_has(s, d, size);
+    if (!*out_existed) return kv_store_replace(s, t, d, mode, err);
+    kv_store_temp_drop(t);
+    return KV_OK;
 }
 
 kv_code kv_store_sync_blobs(kv_store *s, kv_digest_alg alg, kv_error *err)

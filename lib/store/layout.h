@@ -10,6 +10,10 @@
  * Temporary files are held under flock by whoever writes them; one that nobody holds was left by a
  * crash and is swept when the next process stores something. Only names that kit does not make are
  * swept: kit takes no locks.
+ *
+ * Blobs are stored before a list names them, and read while somebody may remove their kit. Whoever
+ * does either holds the store (kv_store_hold, shared); blobs that no kit uses are removed only by
+ * one who holds it alone.
  */
 #include <sys/types.h>
 
@@ -18,18 +22,32 @@
 #include "store/index.h"
 
 #define KV_STORE_PATH_MAX 8192u
+/* Between the prefix and the random part of our temporary names. */
+#define KV_STORE_TEMP_MARK "_kv"
 
 /** Appends the path of something under home: kv_store_path(s, &p, "storage/%s", name). */
 KV_MUST_CHECK kv_code kv_store_path(const kv_store *s, kv_buf *out, kv_error *err, const char *fmt,
                                     ...) KV_PRINTF(4, 5);
 KV_MUST_CHECK kv_code kv_store_blob_path(const kv_store *s, const kv_digest *d, kv_buf *out,
                                          kv_error *err);
+/** True when there is a storage directory. */
+bool kv_store_exists(const kv_store *s);
 /** Makes the directories, oci-layout and index.json, and sweeps what crashes left. Once per store. */
 KV_MUST_CHECK kv_code kv_store_prepare(kv_store *s, kv_error *err);
 /** Nothing waits for the disk (kv_store_relax). */
 bool kv_store_is_relaxed(const kv_store *s);
 /** The lock for changes of lists; held while *out_fd is open. */
 KV_MUST_CHECK kv_code kv_store_lock(kv_store *s, int *out_fd, kv_error *err);
+
+/**
+ * The other side of kv_store_hold: nobody else holds the store while *out_fd is open, so that blobs
+ * nobody lists are garbage. Errors: KV_E_BUSY after wait_ms.
+ * Order: whoever holds kv_store_lock asks with wait_ms 0 only; whoever is alone may wait for it.
+ */
+KV_MUST_CHECK kv_code kv_store_hold_alone(kv_store *s, unsigned wait_ms, int *out_fd,
+                                          kv_error *err);
+/** True when nobody holds the temporary file: whoever wrote it is gone. */
+bool kv_store_is_abandoned(int dir_fd, const char *name);
 
 /** A temporary file, locked, that becomes a blob or goes away. path is malloc'ed. */
 typedef struct kv_store_temp {
@@ -50,6 +68,9 @@ void kv_store_temp_drop(kv_store_temp *t);
  */
 KV_MUST_CHECK kv_code kv_store_adopt(kv_store *s, kv_store_temp *t, const kv_digest *d,
                                      uint64_t size, mode_t mode, bool *out_existed, kv_error *err);
+/** The same, but a blob that is there is replaced: its content was found to be damaged. */
+KV_MUST_CHECK kv_code kv_store_replace(kv_store *s, kv_store_temp *t, const kv_digest *d,
+                                       mode_t mode, kv_error *err);
 KV_MUST_CHECK kv_code kv_store_sync_blobs(kv_store *s, kv_digest_alg alg, kv_error *err);
 
 /** Reads a list; a missing file is an empty one. stem: of kv_store_name_encode; NULL: the shared. */

@@ -7,8 +7,7 @@
 #include "base/crash.h"
 #include "kitvault/store.h"
 #include "store/layout.h"
-
-enum { INDEX_DEPTH_MAX = 4 }; /* indexes in indexes that are followed; own */
+#include "store/survey.h"
 
 /* The two lists of one repository, in memory while the lock is held. */
 typedef struct repo {
@@ -129,92 +128,9 @@ kv_code kv_store_untag(kv_store *s, const kv_reference *ref, kv_error *err)
     return kv_store_write_tags(s, r.stem.p, &r.tags, err);
 }
 
-/* A growing array of digests, sorted before it is asked. */
-typedef struct digests {
-    kv_digest *items;
-    size_t n, cap;
-} digests;
-static void digests_clear(digests *d)
+static kv_code drop_blob(kv_store *s, const kv_survey *v, const kv_digest *d, kv_error *err)
 {
-    free(d->items);
-}
-
-static kv_code digests_add(digests *set, const kv_digest *d, kv_error *err)
-{
-    if (!d->alg) return KV_OK;
-    if (!KV_GROW(set->items, set->n, &set->cap)) return kv_fail(err, KV_E_NOMEM, "out of memory");
-    set->items[set->n++] = *d;
-    return KV_OK;
-}
-
-static int by_digest(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(kv_digest));
-}
-
-static bool digests_has(const digests *set, const kv_digest *d)
-{
-    return set->n && bsearch(d, set->items, set->n, sizeof(set->items[0]), by_digest);
-}
-
-static kv_code add_manifest(kv_store *s, const kv_digest *d, digests *set, unsigned depth,
-                            kv_error *err)
-{
-    kv_auto(kv_manifest) m = NULL;
-    KV_TRY(digests_add(set, d, err));
-    KV_TRY(kv_store_manifest(s, d, &m, err));
-    KV_TRY(digests_add(set, &m->config.digest, err));
-    for (size_t i = 0; i < m->n_layers; i++) KV_TRY(digests_add(set, &m->layers[i].digest, err));
-    for (size_t i = 0; i < m->n_manifests; i++) {
-        KV_TRY(digests_add(set, &m->manifests[i].digest, err));
-        if (depth < INDEX_DEPTH_MAX)
-            KV_TRY(add_manifest(s, &m->manifests[i].digest, set, depth + 1, err));
-    }
-    return KV_OK;
-}
-
-typedef struct survey {
-    kv_store *store;
-    digests used;    /* by manifests that stay */
-    digests listed;  /* manifests that stay */
-    bool unreadable; /* one of them cannot be read, so nobody knows what it uses */
-} survey;
-
-static void survey_clear(survey *v)
-{
-    digests_clear(&v->used);
-    digests_clear(&v->listed);
-}
-
-static kv_code survey_repo(void *ctx, const char *stem, kv_sv name, kv_error *err)
-{
-    (void)name;
-    survey *v = ctx;
-    kv_auto_store_list index = {0};
-    KV_TRY(kv_store_read_index(v->store, stem, &index, err));
-    for (size_t i = 0; i < index.n; i++)
-        KV_TRY(digests_add(&v->listed, &index.items[i].digest, err));
-    return KV_OK;
-}
-
-static kv_code survey_store(survey *v, kv_error *err)
-{
-    KV_TRY(kv_store_each_repo(v->store, survey_repo, v, err));
-    if (v->listed.n) qsort(v->listed.items, v->listed.n, sizeof(kv_digest), by_digest);
-    for (size_t i = 0; i < v->listed.n; i++) {
-        const kv_digest *d = &v->listed.items[i];
-        if (i && kv_digest_eq(d, d - 1)) continue;
-        kv_code rc = add_manifest(v->store, d, &v->used, 0, NULL);
-        if (rc == KV_E_NOMEM) return kv_fail(err, rc, "out of memory");
-        if (rc != KV_OK) v->unreadable = true;
-    }
-    if (v->used.n) qsort(v->used.items, v->used.n, sizeof(kv_digest), by_digest);
-    return KV_OK;
-}
-
-static kv_code drop_blob(kv_store *s, const survey *v, const kv_digest *d, kv_error *err)
-{
-    if (!d->alg || digests_has(&v->used, d)) return KV_OK;
+    if (!d->alg || kv_digests_has(&v->used, d)) return KV_OK;
     kv_auto_buf path = KV_BUF(KV_STORE_PATH_MAX);
     KV_TRY(kv_store_blob_path(s, d, &path, err));
     if (unlink(path.p) < 0 && errno != ENOENT)
@@ -235,17 +151,22 @@ static kv_code drop_shared_entry(kv_store *s, const kv_digest *d, kv_error *err)
 /* Removes manifest d, which its repository does not list any more, unless another one does. */
 static kv_code collect(kv_store *s, const kv_digest *d, kv_error *err)
 {
-    KV_CLEANUP(survey_clear) survey v = {.store = s};
-    KV_TRY(survey_store(&v, err));
-    if (digests_has(&v.listed, d)) return KV_OK;
+    kv_auto_survey v = {0};
+    KV_TRY(kv_survey_make(s, NULL, &v, err));
+    if (kv_digests_has(&v.listed, d)) return KV_OK;
     KV_TRY(drop_shared_entry(s, d, err));
     kv_crash_point("store.after-remove-index");
 
+    /* Whoever holds the store may be about to list blobs of this kit, or reads them: they stay. */
+    kv_auto_fd alone = -1;
+    kv_code rc = kv_store_hold_alone(s, 0, &alone, err);
+    if (rc == KV_E_BUSY) return KV_OK;
+    KV_TRY(rc);
     kv_auto(kv_manifest) m = NULL;
-    kv_code rc = kv_store_manifest(s, d, &m, NULL);
+    rc = kv_store_manifest(s, d, &m, NULL);
     KV_TRY(drop_blob(s, &v, d, err));
     /* Without knowing what others use, or what this one used, blobs stay as garbage. */
-    if (rc != KV_OK || v.unreadable) return KV_OK;
+    if (rc != KV_OK || v.unreadable.alg) return KV_OK;
     KV_TRY(drop_blob(s, &v, &m->config.digest, err));
     for (size_t i = 0; i < m->n_layers; i++) KV_TRY(drop_blob(s, &v, &m->layers[i].digest, err));
     return KV_OK;

@@ -5,6 +5,7 @@
 
 #include "base/crash.h"
 #include "codec/hasher.h"
+#include "kitvault/care.h"
 #include "test/tmpdir.h"
 
 static kv_store *open_store(void **state)
@@ -467,6 +468,126 @@ static void sweeps_only_what_is_ours(void **state)
     assert_false(tmpdir_has(*state, "storage/x-index.json.tmp-0123"));
 }
 
+/* --- garbage --- */
+
+static void assert_gc(kv_store *s, bool dry_run, uint64_t n_blobs, uint64_t n_leftovers)
+{
+    kv_gc_options opts = KV_GC_OPTIONS_INIT;
+    kv_gc_result r;
+    kv_error err = {0};
+    opts.dry_run = dry_run;
+    if (kv_store_gc(s, &opts, &r, &err) != KV_OK) fail_msg("%s", err.msg);
+    assert_int_equal(r.n_blobs, n_blobs);
+    assert_int_equal(r.n_leftovers, n_leftovers);
+}
+
+static void gc_removes_what_nobody_uses(void **state)
+{
+    static const char *const LEFT[] = {
+        "storage/ingest/abc_kv0123",
+        "storage/ingest/abc_123456",
+        "storage/ingest/abc",
+        "cache/pack/layer_kv0123",
+        "cache/pack/kitops_layer_12345",
+        "storage/x-index.json.tmp-0123",
+    };
+    static const char *const OTHERS[] = {"cache/pack/somebody's", "storage/blobs/sha256/no-digest"};
+    kv_auto(kv_store) s = open_store(state);
+    add_ab(s);
+    for (size_t i = 0; i < KV_COUNT(LEFT); i++) tmpdir_write(*state, LEFT[i], KV_SV("left"), 0600);
+    for (size_t i = 0; i < KV_COUNT(OTHERS); i++)
+        tmpdir_write(*state, OTHERS[i], KV_SV("other"), 0600);
+    kv_digest d;
+    assert_int_equal(kv_store_put(s, KV_SV("unused"), 0600, &d, NULL, NULL), KV_OK);
+    assert_gc(s, true, 1, KV_COUNT(LEFT));
+    assert_true(has_digest(s, &d));
+    assert_gc(s, false, 1, KV_COUNT(LEFT));
+    assert_false(has_digest(s, &d));
+    for (size_t i = 0; i < KV_COUNT(LEFT); i++) assert_false(tmpdir_has(*state, LEFT[i]));
+    for (size_t i = 0; i < KV_COUNT(OTHERS); i++) assert_true(tmpdir_has(*state, OTHERS[i]));
+    assert_gc(s, false, 0, 0);
+    assert_list(s, "localhost/a/b:v1");
+    assert_int_equal(files_in(*state, "storage/blobs/sha256"), 3 + 1);
+}
+
+static void gc_tidies_the_shared_index(void **state)
+{
+    in_child(state, "store.after-shared-index", add_ab, KV_CRASH_STATUS);
+    kv_auto(kv_store) s = open_store(state);
+    kv_gc_result r;
+    assert_int_equal(kv_store_gc(s, NULL, &r, NULL), KV_OK);
+    assert_int_equal(r.n_entries, 1);
+    assert_int_equal(r.n_blobs, 3);
+    assert_int_equal(kv_store_gc(s, NULL, &r, NULL), KV_OK);
+    assert_int_equal(r.n_entries, 0);
+}
+
+static void gc_keeps_what_is_in_use(void **state)
+{
+    kv_auto(kv_store) s = open_store(state);
+    kv_auto_fd hold = -1;
+    kv_gc_options opts = KV_GC_OPTIONS_INIT;
+    kv_error err = {0};
+    opts.wait_ms = 1;
+    kv_auto(kv_manifest) m = make_kit(s, "{}", "x");
+    assert_int_equal(kv_store_hold(s, &hold, NULL), KV_OK);
+    assert_int_equal(kv_store_gc(s, &opts, NULL, &err), KV_E_BUSY);
+    assert_non_null(strstr(err.msg, "another process uses local storage"));
+    add(s, "a/b:v1", m);
+    /* A removal leaves blobs alone, too, and gc finds them afterwards. */
+    assert_int_equal(drop(s, "a/b:v1", false, NULL), KV_OK);
+    assert_list(s, "");
+    assert_true(has_digest(s, &m->digest));
+    assert_true(has_digest(s, &m->layers[0].digest));
+    kv_close_fd(&hold);
+    assert_gc(s, false, 3, 0);
+}
+
+static void gc_without_knowing_removes_no_blob(void **state)
+{
+    kv_auto(kv_store) s = open_store(state);
+    kv_auto(kv_manifest) m = make_kit(s, "{}", "x");
+    add(s, "a/b:v1", m);
+    kv_digest d;
+    kv_gc_result r;
+    kv_error err = {0};
+    assert_int_equal(kv_store_put(s, KV_SV("unused"), 0600, &d, NULL, NULL), KV_OK);
+    tmpdir_write(*state, "storage/ingest/abc", KV_SV("left"), 0600);
+    char path[256];
+    snprintf(path, sizeof(path), "storage/blobs/sha256/%s", kv_digest_str(&m->digest).s + 7);
+    tmpdir_write(*state, path, KV_SV("{}"), 0600);
+    assert_int_equal(kv_store_gc(s, NULL, &r, &err), KV_E_CORRUPT);
+    assert_non_null(strstr(err.msg, "is listed and cannot be read"));
+    assert_true(has_digest(s, &d));
+    assert_int_equal(r.n_blobs, 0);
+    assert_int_equal(r.n_leftovers, 1);
+}
+
+static void gc_of_no_home(void **state)
+{
+    kv_auto(kv_store) s = NULL;
+    assert_int_equal(kv_store_open(tmpdir_path(*state, "none"), &s, NULL), KV_OK);
+    assert_gc(s, false, 0, 0);
+    assert_false(tmpdir_has(*state, "none"));
+}
+
+static void replaces_a_damaged_blob(void **state)
+{
+    kv_auto(kv_store) s = open_store(state);
+    kv_digest d = kv_digest_of(KV_SHA256, BODY);
+    char path[256];
+    snprintf(path, sizeof(path), "storage/blobs/sha256/%s", kv_digest_str(&d).s + 7);
+    kv_ingest *in = begin(s, BODY, 0);
+    kv_auto_str spoiled = kv_sv_dup(BODY);
+    spoiled[0] ^= 1;
+    tmpdir_write(*state, path, (kv_sv){spoiled, BODY.n}, 0600);
+    assert_int_equal(kv_ingest_write(in, BODY.p, BODY.n, NULL), KV_OK);
+    assert_int_equal(kv_ingest_replace(in, NULL), KV_OK);
+    kv_auto_str got = NULL;
+    size_t n;
+    assert_int_equal(kv_store_read(s, &d, 1 << 20, &got, &n, NULL), KV_OK);
+}
+
 /* --- stores of old kits --- */
 
 static void put_old_blob(const char *home, const char *layout, kv_sv bytes, kv_digest *out)
@@ -602,4 +723,7 @@ KV_TEST_MAIN(ROW(empty_home), ROW(layout_is_kits), ROW(tags_and_resolve), ROW(li
              ROW(ingest_resumes), ROW(ingest_refuses), ROW(ingest_of_damaged_partial),
              ROW(ingest_twice_at_once), ROW(ingest_of_sha512), ROW(crash_while_adding),
              ROW(crash_while_removing), ROW(crash_while_ingesting), ROW(sweeps_only_what_is_ours),
-             ROW(migrates_old_stores), ROW(keeps_damaged_old_stores), ROW(many_writers))
+             ROW(gc_removes_what_nobody_uses), ROW(gc_tidies_the_shared_index),
+             ROW(gc_keeps_what_is_in_use), ROW(gc_without_knowing_removes_no_blob),
+             ROW(gc_of_no_home), ROW(replaces_a_damaged_blob), ROW(migrates_old_stores),
+             ROW(keeps_damaged_old_stores), ROW(many_writers))
