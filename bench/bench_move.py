@@ -33,10 +33,10 @@ def push(bench, program, home, registry):
         return bench.timed([program, "push", ref, PLAIN], home=home)[0]
 
 
-def pull(bench, program, address, **env):
+def pull(bench, program, address):
     home = bench.fresh("pulled")
     drop_behind()
-    return bench.timed([program, "pull", f"{address}/bench/move:v1", PLAIN], home=home, env=env)[0]
+    return bench.timed([program, "pull", f"{address}/bench/move:v1", PLAIN], home=home)[0]
 
 
 def unpack(bench, program, home):
@@ -76,10 +76,7 @@ def move(bench, kit, registry):
             shutil.rmtree(where)
         theirs = lambda: pull(bench, kit, there)  # noqa: E731
         ratio(bench, "pull, kit from registry / kitvault from hub", 2, size, lambda: pull(bench, ours, hub), theirs)
-        ratio(bench, "the same with KITVAULT_SYNC=off", 2, size, lambda: pull(bench, ours, hub, KITVAULT_SYNC="off"), theirs)
         ratio(bench, "pull from the registry, kit / kitvault", 1.2, size, lambda: pull(bench, ours, there), theirs)
-        ratio(bench, "the same with KITVAULT_SYNC=off", 1.2, size, lambda: pull(bench, ours, there, KITVAULT_SYNC="off"),
-              theirs)  # fmt: skip
 
 
 def many_kits(bench, home):

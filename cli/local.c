@@ -6,10 +6,10 @@
 static kv_code set_sync(kv_store *store, kv_error *err)
 {
     const char *sync = getenv("KITVAULT_SYNC");
-    if (!sync || !*sync || strcmp(sync, "on") == 0) return KV_OK;
-    if (strcmp(sync, "off") != 0)
+    if (!sync || !*sync || strcmp(sync, "off") == 0) return KV_OK;
+    if (strcmp(sync, "on") != 0)
         return kv_fail(err, KV_E_ARG, "KITVAULT_SYNC is '%s', neither on nor off", sync);
-    kv_store_relax(store);
+    kv_store_wait(store);
     return KV_OK;
 }
 

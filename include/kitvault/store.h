@@ -4,7 +4,7 @@
  *
  * Blobs are shared by all repositories; a repository is a list of manifests and a table of tags.
  * Changes of lists and tables are made under a lock between processes and by rename; a blob gets
- * its name only when it is whole, durable and verified. docs/format/store.md has the files.
+ * its name only when it is whole and verified. docs/format/store.md has the files.
  */
 #include "kitvault/manifest.h"
 #include "kitvault/reference.h"
@@ -21,10 +21,19 @@ KV_API KV_MUST_CHECK kv_code kv_store_open(const char *home, kv_store **out, kv_
 KV_API void kv_store_close(kv_store *s);
 KV_DEFINE_AUTO(kv_store, kv_store_close)
 /**
- * From here on nothing that is stored waits for the disk, as in kit. For stores that may be thrown
- * away: after a power cut a list may name blobs that are not whole, or be lost itself.
+ * From here on a blob is on the disk before a list names it, also those stored before. Without it
+ * storing does not wait: lists are durable, blobs follow when the kernel writes them, and what the
+ * machine lost when it stopped before is found by kv_store_recover. Call it before anything is
+ * stored.
  */
-KV_API void kv_store_relax(kv_store *s);
+KV_API void kv_store_wait(kv_store *s);
+/**
+ * After the machine stopped: reads again the blobs that were stored just before without waiting for
+ * the disk, removes those that are not whole and warns of each. Does nothing, quickly, while the
+ * machine runs on. Whatever stores calls it, too, but cannot tell report.
+ * Errors: KV_E_IO, KV_E_CANCELLED; the next call goes on. Threads: any; also between processes.
+ */
+KV_API KV_MUST_CHECK kv_code kv_store_recover(kv_store *s, const kv_report *report, kv_error *err);
 /** The home directory as it was given. Borrowed. */
 KV_API const char *kv_store_home(const kv_store *s);
 
@@ -89,7 +98,7 @@ KV_API KV_MUST_CHECK kv_code kv_store_end(kv_store_iter *it, kv_error *err);
 #define KV_STORE_MODE_PULLED 0600u
 
 /**
- * Stores bytes under their sha256 digest, durably. out and out_existed may be NULL; out_existed
+ * Stores bytes under their sha256 digest. out and out_existed may be NULL; out_existed
  * tells a blob that was there before. mode is exact and applies to a new file.
  */
 KV_API KV_MUST_CHECK kv_code kv_store_put(kv_store *s, kv_sv bytes, unsigned mode, kv_digest *out,
@@ -113,7 +122,7 @@ KV_API KV_MUST_CHECK kv_code kv_ingest_write(kv_ingest *in, const void *p, size_
 /** Back to offset 0, for a source that cannot send ranges. */
 KV_API KV_MUST_CHECK kv_code kv_ingest_restart(kv_ingest *in, kv_error *err);
 /**
- * Verifies size and digest, makes the blob durable (mode 0600) and gives it its name; frees in,
+ * Verifies size and digest and gives the blob (mode 0600) its name; frees in,
  * whatever happens. Errors: KV_E_DIGEST "downloaded file hash does not match descriptor" (the
  * partial file is dropped, so the next try starts over).
  */

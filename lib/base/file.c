@@ -111,7 +111,7 @@ kv_code kv_fsync_dir(const char *path, kv_error *err)
     return KV_OK;
 }
 
-static kv_code write_temp(const char *temp, kv_sv data, mode_t mode, bool durable, kv_error *err)
+static kv_code write_temp(const char *temp, kv_sv data, mode_t mode, kv_error *err)
 {
     mode_t made = mode == KV_MODE_UMASK ? 0666 : 0600;
     kv_auto_fd fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, made);
@@ -119,11 +119,11 @@ static kv_code write_temp(const char *temp, kv_sv data, mode_t mode, bool durabl
     KV_TRY(kv_write_all(fd, temp, data.p, data.n, err));
     if (mode != KV_MODE_UMASK && fchmod(fd, mode) < 0)
         return kv_fail_sys(err, "cannot set the mode of '%s'", temp);
-    if (durable && fsync(fd) < 0) return kv_fail_sys(err, "cannot sync '%s'", temp);
+    if (fsync(fd) < 0) return kv_fail_sys(err, "cannot sync '%s'", temp);
     return KV_OK;
 }
 
-kv_code kv_file_replace(const char *path, kv_sv data, mode_t mode, bool durable, kv_error *err)
+kv_code kv_file_write(const char *path, kv_sv data, mode_t mode, kv_error *err)
 {
     uint8_t r[8];
     kv_random(r, sizeof(r));
@@ -134,19 +134,14 @@ kv_code kv_file_replace(const char *path, kv_sv data, mode_t mode, bool durable,
     kv_auto_str dir = dir_of(path);
     if (!dir) return kv_fail(err, KV_E_NOMEM, "out of memory");
 
-    kv_code rc = write_temp(temp.p, data, mode, durable, err);
+    kv_code rc = write_temp(temp.p, data, mode, err);
     if (rc == KV_OK && rename(temp.p, path) < 0)
         rc = kv_fail_sys(err, "cannot rename to '%s'", path);
     if (rc != KV_OK) {
         unlink(temp.p);
         return rc;
     }
-    return durable ? kv_fsync_dir(dir, err) : KV_OK;
-}
-
-kv_code kv_file_write(const char *path, kv_sv data, mode_t mode, kv_error *err)
-{
-    return kv_file_replace(path, data, mode, true, err);
+    return kv_fsync_dir(dir, err);
 }
 
 kv_code kv_mkdirs(const char *path, mode_t mode, kv_error *err)

@@ -16,9 +16,6 @@ KV_MUST_CHECK kv_code kv_fd_read_all(int fd, const char *name, kv_buf *out, kv_e
  */
 #define KV_MODE_UMASK ((mode_t)-1)
 KV_MUST_CHECK kv_code kv_file_write(const char *path, kv_sv data, mode_t mode, kv_error *err);
-/** The same, but where durable is false without waiting for the disk: a power cut may lose both. */
-KV_MUST_CHECK kv_code kv_file_replace(const char *path, kv_sv data, mode_t mode, bool durable,
-                                      kv_error *err);
 /** All n bytes, whatever the number of system calls. name is for errors. */
 KV_MUST_CHECK kv_code kv_write_all(int fd, const char *name, const void *p, size_t n,
                                    kv_error *err);

@@ -200,7 +200,7 @@ kv_code kv_layer_pack(kv_layer_job *job, kv_error *err)
     kv_hasher_init(&k.blob, KV_SHA256);
     KV_TRY(find_total(&k, err));
     KV_TRY(kv_store_temp_make(job->store, "cache/pack", "layer", &job->temp, err));
-    k.out = kv_outfile_new(job->temp.fd, job->temp.path, !kv_store_is_relaxed(job->store));
+    k.out = kv_outfile_new(job->temp.fd, job->temp.path, kv_store_waits(job->store));
     if (!k.out) return kv_fail(err, KV_E_NOMEM, "out of memory");
     KV_TRY(start_compressor(&k, err));
 

@@ -409,6 +409,7 @@ static kv_code check_arguments(const pack *p, kv_error *err)
 static kv_code make_cache(pack *p, kv_error *err)
 {
     kv_auto_buf path = KV_BUF(KV_STORE_PATH_MAX);
+    KV_TRY(kv_store_recover(p->store, p->opts->report, err));
     KV_TRY(kv_store_prepare(p->store, err));
     KV_TRY(kv_store_path(p->store, &path, err, "cache/pack"));
     return kv_mkdirs(path.p, 0700, err);

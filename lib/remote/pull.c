@@ -240,6 +240,7 @@ kv_code kv_pull(kv_store *store, const kv_reference *ref, const kv_remote_option
     kv_auto_fd hold = -1;
     kv_auto_reference first = {0};
     KV_TRY(copy_reference(ref, &first, err));
+    KV_TRY(kv_store_recover(store, options->report, err));
     KV_TRY(chain_add(&c, &first, err));
     for (size_t i = 0; i < c.n; i++) {
         kv_auto(kv_manifest) m = NULL;

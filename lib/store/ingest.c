@@ -127,7 +127,7 @@ kv_code kv_ingest_write(kv_ingest *in, const void *p, size_t n, kv_error *err)
     KV_TRY(kv_write_all(in->file.fd, in->file.path, p, n, err));
     kv_hasher_add(&in->hasher, p, n);
     in->offset += n;
-    if (!kv_store_is_relaxed(in->store) && in->offset - in->written_back >= WRITE_BACK_BYTES) {
+    if (kv_store_waits(in->store) && in->offset - in->written_back >= WRITE_BACK_BYTES) {
         /* A hint: the fsync at the end reports what fails. */
         (void)sync_file_range(in->file.fd, (off_t)in->written_back,
                               (off_t)(in->offset - in->written_back), SYNC_FILE_RANGE_WRITE);

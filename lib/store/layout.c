@@ -118,6 +118,7 @@ kv_code kv_store_prepare(kv_store *s, kv_error *err)
         KV_TRY(kv_store_path(s, &path, err, "%s", DIRS[i]));
         KV_TRY(kv_mkdirs(path.p, 0755, err));
     }
+    KV_TRY(kv_store_recover(s, NULL, err));
     /* Under the lock, or an empty index.json could replace one that was just filled. */
     kv_auto_fd lock = -1;
     KV_TRY(kv_store_lock(s, &lock, err));
@@ -126,7 +127,9 @@ kv_code kv_store_prepare(kv_store *s, kv_error *err)
     kv_store_index_format(&(kv_store_list){0}, true, &empty);
     KV_TRY(kv_buf_check(&empty, err));
     KV_TRY(write_if_missing(s, "index.json", kv_buf_sv(&empty), err));
+    KV_TRY(kv_store_settle(s, err));
     sweep(s, "storage", ".json.tmp-"); /* of kv_file_write; only written under the lock */
+    sweep(s, ".", KV_STORE_NOTE ".tmp-");
     sweep(s, "storage/ingest", KV_STORE_TEMP_MARK);
     sweep(s, "cache/pack", KV_STORE_TEMP_MARK);
     atomic_store(&s->prepared, true);
@@ -212,7 +215,7 @@ static kv_code rename_temp(kv_store_temp *t, const char *path, kv_error *err)
 static kv_code finish_temp(const kv_store *s, kv_store_temp *t, mode_t mode, kv_error *err)
 {
     if (fchmod(t->fd, mode) < 0) return kv_fail_sys(err, "cannot set the mode of '%s'", t->path);
-    if (!s->relaxed && fsync(t->fd) < 0) return kv_fail_sys(err, "cannot sync '%s'", t->path);
+    if (s->waits && fsync(t->fd) < 0) return kv_fail_sys(err, "cannot sync '%s'", t->path);
     return KV_OK;
 }
 
@@ -250,7 +253,7 @@ kv_code kv_store_adopt(kv_store *s, kv_store_temp *t, const kv_digest *d, uint64
 
 kv_code kv_store_sync_blobs(kv_store *s, kv_digest_alg alg, kv_error *err)
 {
-    if (s->relaxed) return KV_OK;
+    if (!s->waits) return KV_OK;
     kv_auto_buf dir = KV_BUF(KV_STORE_PATH_MAX);
     KV_TRY(kv_store_path(s, &dir, err, "storage/blobs/%s", kv_digest_alg_name(alg)));
     return kv_fsync_dir(dir.p, err);
@@ -299,8 +302,7 @@ static kv_code write_list(kv_store *s, const char *stem, const char *what, const
     kv_auto_buf path = KV_BUF(KV_STORE_PATH_MAX);
     KV_TRY(kv_buf_check(text, err));
     KV_TRY(list_path(s, stem, what, &path, err));
-    if (l->n || !stem)
-        return kv_file_replace(path.p, kv_buf_sv(text), KV_MODE_UMASK, !s->relaxed, err);
+    if (l->n || !stem) return kv_file_write(path.p, kv_buf_sv(text), KV_MODE_UMASK, err);
     if (unlink(path.p) < 0 && errno != ENOENT)
         return kv_fail_sys(err, "cannot remove '%s'", path.p);
     return KV_OK;

@@ -34,8 +34,12 @@ KV_MUST_CHECK kv_code kv_store_blob_path(const kv_store *s, const kv_digest *d, 
 bool kv_store_exists(const kv_store *s);
 /** Makes the directories, oci-layout and index.json, and sweeps what crashes left. Once per store. */
 KV_MUST_CHECK kv_code kv_store_prepare(kv_store *s, kv_error *err);
-/** Nothing waits for the disk (kv_store_relax). */
-bool kv_store_is_relaxed(const kv_store *s);
+/** Storing waits for the disk (kv_store_wait). */
+bool kv_store_waits(const kv_store *s);
+/** Notes, under the lock, that blobs are about to be stored without a wait for the disk, and makes
+ * durable what was stored so a while ago; in a store that waits, everything. */
+KV_MUST_CHECK kv_code kv_store_settle(kv_store *s, kv_error *err);
+#define KV_STORE_NOTE "storage.unsynced"
 /** The lock for changes of lists; held while *out_fd is open. */
 KV_MUST_CHECK kv_code kv_store_lock(kv_store *s, int *out_fd, kv_error *err);
 
@@ -62,7 +66,7 @@ KV_MUST_CHECK kv_code kv_store_temp_make(kv_store *s, const char *dir, const cha
 void kv_store_temp_drop(kv_store_temp *t);
 #define kv_auto_store_temp KV_CLEANUP(kv_store_temp_drop) kv_store_temp
 /**
- * Makes t's bytes durable (not in a relaxed store) and gives them their final name; t is then
+ * Makes t's bytes durable (in a store that waits) and gives them their final name; t is then
  * empty. The caller has hashed them, and calls kv_store_sync_blobs before a list names them. A blob
  * that is there is kept.
  */

@@ -31,14 +31,14 @@ void kv_store_close(kv_store *s)
     free(s);
 }
 
-void kv_store_relax(kv_store *s)
+void kv_store_wait(kv_store *s)
 {
-    s->relaxed = true;
+    s->waits = true;
 }
 
-bool kv_store_is_relaxed(const kv_store *s)
+bool kv_store_waits(const kv_store *s)
 {
-    return s->relaxed;
+    return s->waits;
 }
 
 const char *kv_store_home(const kv_store *s)
@@ -100,9 +100,9 @@ kv_code kv_store_put(kv_store *s, kv_sv bytes, unsigned mode, kv_digest *out, bo
                      kv_error *err)
 {
     kv_digest d = kv_digest_of(KV_SHA256, bytes);
+    KV_TRY(kv_store_prepare(s, err));
     bool existed = kv_store_has(s, &d, bytes.n);
     if (!existed) {
-        KV_TRY(kv_store_prepare(s, err));
         kv_auto_store_temp temp = KV_STORE_TEMP_NONE;
         KV_TRY(kv_store_temp_make(s, "storage/ingest", "blob", &temp, err));
         KV_TRY(kv_write_all(temp.fd, temp.path, bytes.p, bytes.n, err));

@@ -5,6 +5,6 @@
 
 struct kv_store {
     char *home;
-    bool relaxed;         /* kv_store_relax */
+    bool waits;           /* kv_store_wait */
     atomic_bool prepared; /* directories and lists of an empty store are there */
 };
