@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "cli/context.h"
+#include "cli/document.h"
 #include "cli/output.h"
 
 /* Sizes of what lies directly in the cache directory; a directory has that of all below it, itself
@@ -51,6 +51,30 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const cache_item *)a)->name, ((const cache_item *)b)->name);
 }
 
+typedef struct info_args {
+    const char *format;
+} info_args;
+
+static const kv_opt OPTS[] = {KV_OPT_FORMAT(info_args)};
+
+static kv_code print_json(kv_cli *cli, const cache_sizes *c)
+{
+    kv_document d;
+    kv_document_begin(&d, cli);
+    kv_jout_ku64(&d.out, "bytes", c->bytes);
+    kv_jout_key(&d.out, KV_SV("entries"));
+    kv_jout_arr(&d.out);
+    for (size_t i = 0; i < c->n; i++) {
+        kv_jout_obj(&d.out);
+        kv_jout_kstr(&d.out, "name", kv_sv_of(c->items[i].name));
+        kv_jout_ku64(&d.out, "bytes", c->items[i].bytes);
+        kv_jout_end_obj(&d.out);
+        kv_document_flow(&d);
+    }
+    kv_jout_end_arr(&d.out);
+    return kv_document_end(&d, KV_OK, NULL);
+}
+
 static kv_code print(const kv_cli *cli, const cache_sizes *c, kv_error *err)
 {
     enum { TEXT_MAX = 64 << 20 };
@@ -72,7 +96,7 @@ static kv_code print(const kv_cli *cli, const cache_sizes *c, kv_error *err)
 
 static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
 {
-    (void)args;
+    const info_args *a = args;
     (void)operand;
     KV_CLEANUP(clear_sizes) cache_sizes sizes = {.report = kv_cli_report(cli)};
     kv_auto_str path = kv_cli_home_path(cli, "cache");
@@ -80,11 +104,12 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     sizes.n_prefix = strlen(path) + 1;
     kv_code code = kv_tree_each(path, add_size, &sizes, err);
     if (code != KV_OK && code != KV_E_NOTFOUND) return code;
+    if (sizes.n) qsort(sizes.items, sizes.n, sizeof(*sizes.items), by_name);
+    if (kv_is_json(a->format)) return print_json(cli, &sizes);
     if (!sizes.bytes) {
         kv_cli_say(cli, "Cache is currently empty");
         return KV_OK;
     }
-    qsort(sizes.items, sizes.n, sizeof(*sizes.items), by_name);
     return print(cli, &sizes, err);
 }
 
@@ -95,5 +120,8 @@ const kv_cmd kv_cmd_cache_info = {
         "Sums up the files of the cache directory, cache/ in the home. Most of the time it is\n"
         "nearly empty; commands that were stopped may leave files there.",
     .examples = "$ cache info\n",
+    .opts = OPTS,
+    .n_opts = KV_COUNT(OPTS),
+    .args_size = sizeof(info_args),
     .run = run,
 };

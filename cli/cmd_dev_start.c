@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "cli/dev_server.h"
+#include "cli/document.h"
 #include "cli/local.h"
 #include "cli/names.h"
 #include "cli/net.h"
@@ -11,7 +12,7 @@
 
 typedef struct start_args {
     kv_net_args net;
-    const char *file, *host;
+    const char *file, *host, *format;
     int port;
 } start_args;
 
@@ -19,6 +20,7 @@ static const kv_opt OPTS[] = {
     KV_OPT(start_args, file, "file", 'f', "take the model from this Kitfile (`FILE`)"),
     KV_OPT(start_args, host, "host", 0, "listen on this `HOST`"),
     KV_OPT(start_args, port, "port", 0, "listen on this port `N`; 0 takes a free one"),
+    KV_OPT_FORMAT(start_args),
 };
 static const start_args DEFAULTS = {.host = "127.0.0.1"};
 
@@ -164,7 +166,13 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     if (code != KV_OK) return kv_wrap(err, code, "failed to start dev server");
     kv_cli_say(cli, "Development server started at http://%s:%d", a->host, port);
     kv_cli_say(cli, "Use \"%s dev stop\" to stop the development server", kv_cli_program(cli));
-    return KV_OK;
+    if (!kv_is_json(a->format)) return KV_OK;
+    kv_document d;
+    kv_auto_buf url = KV_BUF(1024);
+    kv_buf_addf(&url, "http://%s:%d", a->host, port);
+    kv_document_begin(&d, cli);
+    kv_jout_kstr(&d.out, "url", kv_buf_sv(&url));
+    return kv_document_end(&d, url.failed, NULL);
 }
 
 const kv_cmd kv_cmd_dev_start = {

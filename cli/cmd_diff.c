@@ -17,15 +17,8 @@ typedef struct diff_args {
 static const kv_opt OPTS[] = {
     KV_OPT(diff_args, files, "files", 0, "compare the files, by their content"),
     KV_OPT(diff_args, kitfile, "kitfile", 0, "compare the Kitfiles field by field"),
-    KV_OPT(diff_args, format, "format", 0, "print as `FORMAT`: text or json"),
+    KV_OPT_FORMAT(diff_args),
 };
-static const diff_args DEFAULTS = {.format = "text"};
-
-static kv_code check(const void *args, char **operand, kv_error *err)
-{
-    (void)operand;
-    return kv_check_text_format(((const diff_args *)args)->format, err);
-}
 
 /* Where a reference is looked for. */
 typedef enum place { ANYWHERE, LOCAL_ONLY, REMOTE_ONLY } place;
@@ -35,7 +28,7 @@ typedef struct side { /* one of the two ModelKits */
     place place;
     kv_reference reference;
     kv_manifest *manifest;
-    const kv_kit_source *source; /* where it was found */
+    kv_kit_source source; /* where it was found */
 } side;
 
 static void clear_side(side *s)
@@ -69,12 +62,12 @@ static kv_code find_side(side *s, const kv_kit_source *local, const kv_kit_sourc
                          const char *name, kv_error *err)
 {
     kv_code code = KV_E_NOTFOUND;
-    s->source = local;
+    s->source = *local;
     if (s->place != REMOTE_ONLY)
         code = local->manifest(local->ctx, &s->reference, &s->manifest, err);
     bool go_on = code == KV_E_NOTFOUND && s->place != LOCAL_ONLY;
     if (go_on && kv_reference_is_remote(&s->reference)) {
-        s->source = remote;
+        s->source = *remote;
         code = remote->manifest(remote->ctx, &s->reference, &s->manifest, err);
     }
     if (code == KV_OK) return KV_OK;
@@ -224,7 +217,7 @@ static kv_code compare(const kv_cli *cli, const side *a, const side *b, kv_error
 
 static kv_diff_side diff_side(const side *s)
 {
-    return (kv_diff_side){.src = s->source, .ref = &s->reference, .m = s->manifest};
+    return (kv_diff_side){.src = &s->source, .ref = &s->reference, .m = s->manifest};
 }
 
 static char sign_of(kv_change_kind kind)
@@ -331,8 +324,8 @@ static kv_code diff_kitfiles(const side *a, const side *b, kv_field_change_fn *f
 {
     kv_auto_str x = NULL, y = NULL;
     size_t nx, ny;
-    KV_TRY(kv_kit_kitfile_json(a->source, &a->reference, a->manifest, &x, &nx, err));
-    KV_TRY(kv_kit_kitfile_json(b->source, &b->reference, b->manifest, &y, &ny, err));
+    KV_TRY(kv_kit_kitfile_json(&a->source, &a->reference, a->manifest, &x, &nx, err));
+    KV_TRY(kv_kit_kitfile_json(&b->source, &b->reference, b->manifest, &y, &ny, err));
     return kv_diff_kitfiles((kv_sv){x, nx}, (kv_sv){y, ny}, fn, ctx, err);
 }
 
@@ -467,7 +460,7 @@ static kv_code print_json(kv_cli *cli, const diff_args *args, const side *a, con
 static kv_code print(kv_cli *cli, const diff_args *args, const side *a, const side *b,
                      kv_error *err)
 {
-    if (strcmp(args->format, "json") == 0) return print_json(cli, args, a, b, err);
+    if (kv_is_json(args->format)) return print_json(cli, args, a, b, err);
     if (!args->files && !args->kitfile) return compare(cli, a, b, err);
     if (args->kitfile) KV_TRY(print_kitfile(cli, a, b, err));
     return args->files ? print_files(cli, a, b, err) : KV_OK;
@@ -516,10 +509,8 @@ const kv_cmd kv_cmd_diff = {
     .opts = OPTS,
     .n_opts = KV_COUNT(OPTS),
     .args_size = sizeof(diff_args),
-    .defaults = &DEFAULTS,
     .group = &kv_net_group,
     .group_off = offsetof(diff_args, net),
     .kits = true,
-    .check = check,
     .run = run,
 };

@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "cli/document.h"
 #include "cli/local.h"
 #include "kitvault/usage.h"
@@ -9,15 +7,8 @@ typedef struct du_args {
 } du_args;
 
 static const kv_opt OPTS[] = {
-    KV_OPT(du_args, format, "format", 0, "print as `FORMAT`: text or json"),
+    KV_OPT_FORMAT(du_args),
 };
-static const du_args DEFAULTS = {.format = "text"};
-
-static kv_code check(const void *args, char **operand, kv_error *err)
-{
-    (void)operand;
-    return kv_check_text_format(((const du_args *)args)->format, err);
-}
 
 static void put_row(const kv_cli *cli, const kv_kit_usage *u, kv_sv name)
 {
@@ -75,7 +66,7 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     kv_auto(kv_usage) usage = NULL;
     KV_TRY(kv_cli_store(cli, &store, err));
     KV_TRY(kv_store_usage(store, kv_cli_report(cli), &usage, err));
-    if (strcmp(a->format, "json") == 0) return print_json(cli, usage);
+    if (kv_is_json(a->format)) return print_json(cli, usage);
     print_text(cli, usage);
     return KV_OK;
 }
@@ -92,8 +83,6 @@ const kv_cmd kv_cmd_du = {
     .opts = OPTS,
     .n_opts = KV_COUNT(OPTS),
     .args_size = sizeof(du_args),
-    .defaults = &DEFAULTS,
     .own = true,
-    .check = check,
     .run = run,
 };

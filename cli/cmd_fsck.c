@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "cli/document.h"
 #include "cli/local.h"
 #include "cli/names.h"
@@ -18,15 +16,8 @@ static const kv_opt OPTS[] = {
            "fetch what is damaged or missing again, each ModelKit from the registry in its name"),
     KV_OPT(fsck_args, from, "from", 0,
            "repair, and fetch from this `REPOSITORY`: registry/repository"),
-    KV_OPT(fsck_args, format, "format", 0, "print as `FORMAT`: text or json"),
+    KV_OPT_FORMAT(fsck_args),
 };
-static const fsck_args DEFAULTS = {.format = "text"};
-
-static kv_code check(const void *args, char **operand, kv_error *err)
-{
-    (void)operand;
-    return kv_check_text_format(((const fsck_args *)args)->format, err);
-}
 
 /* --- text --- */
 
@@ -164,8 +155,8 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
         remote = kv_net_source(&net);
         opts.repair = &remote;
     }
-    return strcmp(a->format, "json") == 0 ? check_json(cli, store, &opts, err)
-                                          : check_text(cli, store, &opts, err);
+    return kv_is_json(a->format) ? check_json(cli, store, &opts, err)
+                                 : check_text(cli, store, &opts, err);
 }
 
 const kv_cmd kv_cmd_fsck = {
@@ -188,10 +179,8 @@ const kv_cmd kv_cmd_fsck = {
     .opts = OPTS,
     .n_opts = KV_COUNT(OPTS),
     .args_size = sizeof(fsck_args),
-    .defaults = &DEFAULTS,
     .group = &kv_net_group,
     .group_off = offsetof(fsck_args, net),
     .own = true,
-    .check = check,
     .run = run,
 };

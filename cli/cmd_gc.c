@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "cli/document.h"
 #include "cli/local.h"
 #include "cli/output.h"
@@ -12,15 +10,8 @@ typedef struct gc_args {
 
 static const kv_opt OPTS[] = {
     KV_OPT(gc_args, dry_run, "dry-run", 0, "tell what would be removed, and remove nothing"),
-    KV_OPT(gc_args, format, "format", 0, "print as `FORMAT`: text or json"),
+    KV_OPT_FORMAT(gc_args),
 };
-static const gc_args DEFAULTS = {.format = "text"};
-
-static kv_code check(const void *args, char **operand, kv_error *err)
-{
-    (void)operand;
-    return kv_check_text_format(((const gc_args *)args)->format, err);
-}
 
 static kv_code put_garbage(void *ctx, const kv_garbage *g, kv_error *err)
 {
@@ -105,8 +96,8 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     KV_TRY(kv_cli_store(cli, &store, err));
     opts.dry_run = a->dry_run;
     opts.report = kv_cli_report(cli);
-    return strcmp(a->format, "json") == 0 ? collect_json(cli, store, &opts, err)
-                                          : collect_text(cli, store, &opts, err);
+    return kv_is_json(a->format) ? collect_json(cli, store, &opts, err)
+                                 : collect_text(cli, store, &opts, err);
 }
 
 const kv_cmd kv_cmd_gc = {
@@ -123,8 +114,6 @@ const kv_cmd kv_cmd_gc = {
     .opts = OPTS,
     .n_opts = KV_COUNT(OPTS),
     .args_size = sizeof(gc_args),
-    .defaults = &DEFAULTS,
     .own = true,
-    .check = check,
     .run = run,
 };

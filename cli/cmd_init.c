@@ -1,11 +1,11 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "cli/context.h"
+#include "cli/document.h"
 #include "kitvault/kitfile.h"
 
 typedef struct init_args {
-    const char *name, *description, *author, *output;
+    const char *name, *description, *author, *output, *format;
     bool force;
 } init_args;
 
@@ -16,6 +16,7 @@ static const kv_opt OPTS[] = {
     KV_OPT(init_args, force, "force", 'f', "replace a Kitfile that exists"),
     KV_OPT(init_args, output, "output", 'o',
            "write to `FILE` instead of the directory's Kitfile; - prints it"),
+    KV_OPT_FORMAT(init_args),
 };
 
 enum { ANSWER_MAX = 4096 };
@@ -55,8 +56,8 @@ static kv_code choose_path(const char *dir, const init_args *a, char **out, kv_e
     return *out ? KV_OK : kv_fail(err, KV_E_NOMEM, "out of memory");
 }
 
-static kv_code generate(const kv_cli *cli, const char *dir, const init_args *a, char **out,
-                        size_t *out_n, kv_error *err)
+static kv_code generate(const kv_cli *cli, const char *dir, const init_args *a, kv_kitfile **out,
+                        kv_error *err)
 {
     kv_auto_buf name = KV_BUF(ANSWER_MAX), description = KV_BUF(ANSWER_MAX),
                 author = KV_BUF(ANSWER_MAX);
@@ -69,10 +70,22 @@ static kv_code generate(const kv_cli *cli, const char *dir, const init_args *a, 
     opts.description = kv_buf_sv(&description);
     opts.author = kv_buf_sv(&author);
     opts.report = kv_cli_report(cli);
-    kv_auto(kv_kitfile) kitfile = NULL;
-    kv_code code = kv_kitfile_generate(dir, &opts, &kitfile, err);
-    if (code != KV_OK) return kv_wrap(err, code, "error processing directory");
-    return kv_kitfile_format_yaml(kitfile, out, out_n, err);
+    kv_code code = kv_kitfile_generate(dir, &opts, out, err);
+    return code == KV_OK ? code : kv_wrap(err, code, "error processing directory");
+}
+
+/* path NULL: it was not written. */
+static kv_code print_json(kv_cli *cli, const kv_kitfile *kitfile, const char *path, kv_error *err)
+{
+    kv_document d;
+    kv_auto_str json = NULL;
+    size_t n;
+    KV_TRY(kv_kitfile_format_json(kitfile, &json, &n, err));
+    kv_document_begin(&d, cli);
+    if (path) kv_jout_kstr(&d.out, "path", kv_sv_of(path));
+    kv_jout_key(&d.out, KV_SV("kitfile"));
+    kv_jout_raw(&d.out, (kv_sv){json, n});
+    return kv_document_end(&d, KV_OK, NULL);
 }
 
 static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
@@ -82,16 +95,19 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     size_t n = 0;
     bool print = a->output && strcmp(a->output, "-") == 0;
     KV_TRY(choose_path(operand[0], a, &path, err));
-    KV_TRY(generate(cli, operand[0], a, &text, &n, err));
+    kv_auto(kv_kitfile) kitfile = NULL;
+    KV_TRY(generate(cli, operand[0], a, &kitfile, err));
+    KV_TRY(kv_kitfile_format_yaml(kitfile, &text, &n, err));
     kv_sv yaml = {text, n};
     if (print) {
+        if (kv_is_json(a->format)) return print_json(cli, kitfile, NULL, err);
         kv_cli_put(cli, yaml);
         return KV_OK;
     }
     KV_TRY(kv_file_write(path, yaml, 0644, err));
     kv_cli_say(cli, "Generated Kitfile:\n\n%.*s", KV_ARG(yaml));
     kv_cli_say(cli, "Saved to path '%s'", path);
-    return KV_OK;
+    return kv_is_json(a->format) ? print_json(cli, kitfile, path, err) : KV_OK;
 }
 
 const kv_cmd kv_cmd_init = {

@@ -1,13 +1,15 @@
-#include "cli/local.h"
+#include "cli/document.h"
 #include "cli/lookup.h"
 
 typedef struct inspect_args {
     kv_net_args net;
     bool remote;
+    const char *format;
 } inspect_args;
 
 static const kv_opt OPTS[] = {
     KV_OPT(inspect_args, remote, "remote", 'r', "look in the registry, not in the local store"),
+    KV_OPT_FORMAT(inspect_args),
 };
 
 static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
@@ -24,7 +26,12 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
         return kv_wrap(err, code, "error resolving modelkit");
     kv_sv json = {kitfile, n_kitfile};
     KV_TRY(kv_kit_inspect_json(kit.manifest, json, &text, &n_text, err));
-    kv_cli_line(cli, KV_INFO, (kv_sv){text, n_text});
+    if (!kv_is_json(a->format)) {
+        kv_cli_line(cli, KV_INFO, (kv_sv){text, n_text});
+        return KV_OK;
+    }
+    kv_cli_put(cli, (kv_sv){text, n_text});
+    kv_cli_put(cli, KV_SV("\n"));
     return KV_OK;
 }
 
@@ -34,7 +41,7 @@ const kv_cmd kv_cmd_inspect = {
     .summary = "show a ModelKit's manifest and Kitfile as JSON",
     .about =
         "Prints one JSON object: digest (of the manifest), cliVersion (of the program that packed\n"
-        "it), kitfile (with the digest of every layer) and manifest.",
+        "it), kitfile (with the digest of every layer) and manifest. With --format json a failure is an object, too, and nothing else is printed.",
     .examples = "$ inspect demo:v1\n"
                 "# A ModelKit that was not pulled\n"
                 "$ inspect --remote hub.example.com/team/demo:v1\n",

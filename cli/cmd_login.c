@@ -1,12 +1,13 @@
 #include <string.h>
 
+#include "cli/document.h"
 #include "cli/net.h"
 
 enum { SECRET_MAX = 64 * 1024 };
 
 typedef struct login_args {
     kv_net_args net;
-    const char *user, *password;
+    const char *user, *password, *format;
     bool from_stdin;
 } login_args;
 
@@ -16,6 +17,7 @@ static const kv_opt OPTS[] = {
            "`PASSWORD`, or a token when no --username is given; other users can see it"),
     KV_OPT(login_args, from_stdin, "password-stdin", 0,
            "read the password from standard input, to its end"),
+    KV_OPT_FORMAT(login_args),
 };
 
 static bool given(const char *s)
@@ -65,6 +67,14 @@ static kv_code get_login(const kv_cli *cli, const login_args *a, kv_login *out, 
     return ask(cli, "Password: ", false, &out->secret, err);
 }
 
+static kv_code print_json(kv_cli *cli, kv_sv registry)
+{
+    kv_document d;
+    kv_document_begin(&d, cli);
+    kv_jout_kstr(&d.out, "registry", registry);
+    return kv_document_end(&d, KV_OK, NULL);
+}
+
 static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
 {
     const login_args *a = args;
@@ -82,7 +92,7 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     if (code != KV_OK)
         return kv_wrap(err, code, "failed to keep the credentials for %s", operand[0]);
     kv_cli_say(cli, "Log in successful");
-    return KV_OK;
+    return kv_is_json(a->format) ? print_json(cli, host) : KV_OK;
 }
 
 const kv_cmd kv_cmd_login = {

@@ -11,16 +11,9 @@ typedef struct ls_args {
 } ls_args;
 
 static const kv_opt OPTS[] = {
-    KV_OPT(ls_args, format, "format", 0, "print as `FORMAT`: text or json"),
+    KV_OPT_FORMAT(ls_args),
     KV_OPT(ls_args, remote, "remote", 'r', "look in the registry, not in the local store"),
 };
-static const ls_args DEFAULTS = {.format = "text"};
-
-static kv_code check(const void *args, char **operand, kv_error *err)
-{
-    (void)operand;
-    return kv_check_text_format(((const ls_args *)args)->format, err);
-}
 
 /* --- text --- */
 
@@ -111,7 +104,7 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     kv_report quiet = *kv_cli_report(cli); /* bars would stand between the rows */
     quiet.progress = NULL;
     kv_auto_file_iter it = kv_files_begin(&kit.source, &kit.reference, kit.manifest, NULL, &quiet);
-    if (strcmp(a->format, "json") == 0) return print_json(cli, &kit, &it, err);
+    if (kv_is_json(a->format)) return print_json(cli, &kit, &it, err);
     return print_text(cli, &it, err);
 }
 
@@ -130,11 +123,9 @@ const kv_cmd kv_cmd_ls = {
     .opts = OPTS,
     .n_opts = KV_COUNT(OPTS),
     .args_size = sizeof(ls_args),
-    .defaults = &DEFAULTS,
     .group = &kv_net_group,
     .group_off = offsetof(ls_args, net),
     .own = true,
     .kits = true,
-    .check = check,
     .run = run,
 };

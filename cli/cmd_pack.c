@@ -3,13 +3,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/document.h"
 #include "cli/local.h"
 #include "cli/names.h"
 #include "cli/net.h"
 #include "kitvault/kitfile.h"
 
 typedef struct pack_args {
-    const char *file, *tag, *compression;
+    const char *file, *tag, *compression, *format;
 } pack_args;
 
 static const kv_opt OPTS[] = {
@@ -18,6 +19,7 @@ static const kv_opt OPTS[] = {
            "call the ModelKit `NAME`: repository:tag, more tags behind commas"),
     KV_OPT(pack_args, compression, "compression", 0,
            "compress layers with `METHOD`: none, gzip, gzip-fastest or zstd"),
+    KV_OPT_FORMAT(pack_args),
 };
 static const pack_args DEFAULTS = {.compression = "none"};
 
@@ -40,6 +42,43 @@ static kv_code parse_tag(const kv_cli *cli, const char *text, kv_reference *out,
                        "invalid arguments: '%s' is a digest, which cannot be given to a ModelKit",
                        text);
     return KV_OK;
+}
+
+static kv_code add_layers(kv_document *d, kv_store *store, const kv_digest *digest, kv_error *err)
+{
+    kv_auto(kv_manifest) m = NULL;
+    KV_TRY(kv_store_manifest(store, digest, &m, err));
+    kv_jout_key(&d->out, KV_SV("layers"));
+    kv_jout_arr(&d->out);
+    for (size_t i = 0; i < m->n_layers; i++) {
+        const kv_descriptor *l = &m->layers[i];
+        kv_jout_obj(&d->out);
+        kv_jout_kstr(&d->out, "kind", kv_sv_of(kv_layer_kind_name(kv_layer_type_of(l).kind)));
+        kv_jout_kstr(&d->out, "mediaType", l->media_type);
+        kv_jout_kstr(&d->out, "digest", kv_sv_of(kv_digest_str(&l->digest).s));
+        kv_jout_ku64(&d->out, "size", l->size);
+        kv_jout_end_obj(&d->out);
+    }
+    kv_jout_end_arr(&d->out);
+    return KV_OK;
+}
+
+static kv_code print_json(kv_cli *cli, kv_store *store, const kv_reference *tag,
+                          const kv_digest *digest, kv_error *err)
+{
+    kv_document d;
+    kv_document_begin(&d, cli);
+    if (tag) {
+        kv_auto_str shown = kv_reference_display(tag);
+        kv_jout_kstr(&d.out, "reference", kv_sv_of(shown));
+        kv_jout_key(&d.out, KV_SV("extraTags"));
+        kv_jout_arr(&d.out);
+        for (size_t i = 0; i < tag->n_extra; i++) kv_jout_str(&d.out, tag->extra[i]);
+        kv_jout_end_arr(&d.out);
+    }
+    kv_jout_kstr(&d.out, "digest", kv_sv_of(kv_digest_str(digest).s));
+    kv_code code = add_layers(&d, store, digest, err);
+    return kv_document_end(&d, code, err);
 }
 
 static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
@@ -71,7 +110,9 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     KV_TRY(kv_net_open(cli, &usual, &net, err));
     kv_kit_source remote = kv_net_source(&net);
     opts.remote = &remote;
-    return kv_pack(store, &opts, NULL, err);
+    kv_digest digest;
+    KV_TRY(kv_pack(store, &opts, &digest, err));
+    return kv_is_json(a->format) ? print_json(cli, store, opts.tag, &digest, err) : KV_OK;
 }
 
 const kv_cmd kv_cmd_pack = {

@@ -1,10 +1,14 @@
+#include "cli/document.h"
 #include "cli/local.h"
 #include "cli/names.h"
 #include "cli/net.h"
 
 typedef struct pull_args {
     kv_net_args net;
+    const char *format;
 } pull_args;
+
+static const kv_opt OPTS[] = {KV_OPT_FORMAT(pull_args)};
 
 static kv_code parse_name(const kv_cli *cli, const char *text, kv_reference *out, kv_error *err)
 {
@@ -15,6 +19,16 @@ static kv_code parse_name(const kv_cli *cli, const char *text, kv_reference *out
     if (plain.n_extra)
         return kv_fail(err, KV_E_ARG, "invalid arguments: reference cannot include multiple tags");
     return kv_cli_reference_or_latest(cli, text, "No tag specified for pull", out, err);
+}
+
+static kv_code print_json(kv_cli *cli, const kv_reference *ref, const kv_digest *digest)
+{
+    kv_document d;
+    kv_auto_str shown = kv_reference_display(ref);
+    kv_document_begin(&d, cli);
+    kv_jout_kstr(&d.out, "reference", kv_sv_of(shown));
+    kv_jout_kstr(&d.out, "digest", kv_sv_of(kv_digest_str(digest).s));
+    return kv_document_end(&d, KV_OK, NULL);
 }
 
 static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
@@ -33,7 +47,7 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     KV_TRY(kv_pull(store, &ref, &net.options, &digest, err));
     kv_cli_end_progress(cli);
     kv_cli_say(cli, "Pulled %s", kv_digest_str(&digest).s);
-    return KV_OK;
+    return kv_is_json(a->format) ? print_json(cli, &ref, &digest) : KV_OK;
 }
 
 const kv_cmd kv_cmd_pull = {
@@ -47,6 +61,8 @@ const kv_cmd kv_cmd_pull = {
     .examples = "$ pull hub.example.com/team/demo:v1\n"
                 "# From a registry on this machine that speaks plain HTTP\n"
                 "$ pull --plain-http localhost:5000/demo:v1\n",
+    .opts = OPTS,
+    .n_opts = KV_COUNT(OPTS),
     .args_size = sizeof(pull_args),
     .group = &kv_net_group,
     .group_off = offsetof(pull_args, net),

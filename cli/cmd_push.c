@@ -1,10 +1,14 @@
+#include "cli/document.h"
 #include "cli/local.h"
 #include "cli/names.h"
 #include "cli/net.h"
 
 typedef struct push_args {
     kv_net_args net;
+    const char *format;
 } push_args;
+
+static const kv_opt OPTS[] = {KV_OPT_FORMAT(push_args)};
 
 static kv_code no_extra_tags(const kv_reference *r, const char *what, kv_error *err)
 {
@@ -58,6 +62,18 @@ static kv_code explain(kv_code code, bool local, kv_error *err)
     return kv_fail(err, code, "failed to push: %s.%s", text, hint);
 }
 
+static kv_code print_json(kv_cli *cli, const kv_reference *src, const kv_reference *dst,
+                          const kv_digest *digest)
+{
+    kv_document d;
+    kv_auto_str from = kv_reference_display(src), to = kv_reference_display(dst);
+    kv_document_begin(&d, cli);
+    kv_jout_kstr(&d.out, "source", kv_sv_of(from));
+    kv_jout_kstr(&d.out, "destination", kv_sv_of(to));
+    kv_jout_kstr(&d.out, "digest", kv_sv_of(kv_digest_str(digest).s));
+    return kv_document_end(&d, KV_OK, NULL);
+}
+
 static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
 {
     const push_args *a = args;
@@ -76,7 +92,7 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     if (code != KV_OK) return explain(code, false, err);
     kv_cli_end_progress(cli);
     kv_cli_say(cli, "Pushed %s", kv_digest_str(&digest).s);
-    return KV_OK;
+    return kv_is_json(a->format) ? print_json(cli, &src, &dst, &digest) : KV_OK;
 }
 
 const kv_cmd kv_cmd_push = {
@@ -91,6 +107,8 @@ const kv_cmd kv_cmd_push = {
                 "$ push demo:v1 hub.example.com/team/demo:v1\n"
                 "# To a registry on this machine that speaks plain HTTP\n"
                 "$ push --plain-http demo:v1 localhost:5000/demo:v1\n",
+    .opts = OPTS,
+    .n_opts = KV_COUNT(OPTS),
     .args_size = sizeof(push_args),
     .group = &kv_net_group,
     .group_off = offsetof(push_args, net),

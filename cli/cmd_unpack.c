@@ -1,10 +1,11 @@
+#include "cli/document.h"
 #include "cli/local.h"
 #include "cli/names.h"
 #include "cli/net.h"
 
 typedef struct unpack_args {
     kv_net_args net;
-    const char *dir;
+    const char *dir, *format;
     bool overwrite, ignore_existing;
     kv_strs filters;
     bool kitfile, model, code, datasets, docs;
@@ -22,6 +23,7 @@ static const kv_opt OPTS[] = {
     KV_OPT(unpack_args, code, "code", 0, "old form of --filter code"),
     KV_OPT(unpack_args, datasets, "datasets", 0, "old form of --filter datasets"),
     KV_OPT(unpack_args, docs, "docs", 0, "old form of --filter docs"),
+    KV_OPT_FORMAT(unpack_args),
 };
 static const unpack_args DEFAULTS = {.dir = "."};
 
@@ -54,6 +56,16 @@ static kv_code collect_filters(const unpack_args *a, kv_buf *old, kv_arena *aren
     return KV_OK;
 }
 
+static kv_code print_json(kv_cli *cli, const kv_reference *ref, const char *dir)
+{
+    kv_document d;
+    kv_auto_str shown = kv_reference_display(ref);
+    kv_document_begin(&d, cli);
+    kv_jout_kstr(&d.out, "reference", kv_sv_of(shown));
+    kv_jout_kstr(&d.out, "dir", kv_sv_of(dir));
+    return kv_document_end(&d, KV_OK, NULL);
+}
+
 static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
 {
     const unpack_args *a = args;
@@ -78,7 +90,8 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     KV_TRY(kv_net_open(cli, &a->net, &net, err));
     kv_kit_source remote = kv_net_source(&net);
     opts.remote = &remote;
-    return kv_unpack(store, &ref, &opts, err);
+    KV_TRY(kv_unpack(store, &ref, &opts, err));
+    return kv_is_json(a->format) ? print_json(cli, &ref, a->dir) : KV_OK;
 }
 
 const kv_cmd kv_cmd_unpack = {

@@ -1,6 +1,6 @@
 #include "base/file.h"
 #include "build_info.h"
-#include "cli/context.h"
+#include "cli/document.h"
 #include "kitvault/version.h"
 
 #ifdef __clang__
@@ -11,11 +11,13 @@
 
 typedef struct version_args {
     kv_tri update_notices;
+    const char *format;
 } version_args;
 
 static const kv_opt OPTS[] = {
     KV_OPT(version_args, update_notices, "show-update-notifications", 0,
            "=true or =false: remember whether kit may tell about updates, and print nothing"),
+    KV_OPT_FORMAT(version_args),
 };
 
 /* An empty file in the home means: no notices. Source: kit-compat.md 4.1. */
@@ -28,6 +30,17 @@ static kv_code set_notices(const kv_cli *cli, bool wanted, kv_error *err)
     return kv_file_write(flag, KV_SV(""), 0644, err);
 }
 
+static kv_code print_json(kv_cli *cli, kv_sv commit, kv_sv built)
+{
+    kv_document d;
+    kv_document_begin(&d, cli);
+    kv_jout_kstr(&d.out, "version", kv_sv_of(kv_version()));
+    kv_jout_kstr(&d.out, "commit", commit);
+    kv_jout_kstr(&d.out, "built", built);
+    kv_jout_kstr(&d.out, "compiler", KV_SV(COMPILER __VERSION__));
+    return kv_document_end(&d, KV_OK, NULL);
+}
+
 static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
 {
     const version_args *a = args;
@@ -35,6 +48,7 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     if (a->update_notices != KV_TRI_UNSET)
         return set_notices(cli, a->update_notices == KV_TRI_TRUE, err);
     kv_sv commit, built = kv_sv_cut(kv_sv_of(KV_BUILD_INFO), ' ', &commit, NULL);
+    if (kv_is_json(a->format)) return print_json(cli, commit, built);
     kv_auto_buf text = KV_BUF(1024);
     kv_buf_addf(&text, "Version: %s\nCommit: %.*s\nBuilt: %.*s\nCompiler: %s%s\n", kv_version(),
                 KV_ARG(commit), KV_ARG(built), COMPILER, __VERSION__);

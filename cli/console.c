@@ -22,6 +22,7 @@ struct kv_console {
     pthread_mutex_t lock;
     kv_level level;
     bool colour;
+    bool to_stderr; /* all lines */
     kv_bar_style style;
     bar bars[BARS_MAX]; /* in the order they began; more than these run without a bar */
     size_t n_bars;
@@ -29,14 +30,15 @@ struct kv_console {
     uint64_t drawn_us;
 };
 
-kv_console *kv_console_new(kv_level level, kv_bar_style style)
+kv_console *kv_console_new(kv_level level, kv_bar_style style, bool to_stderr)
 {
     kv_console *c = calloc(1, sizeof(*c));
     if (!c) return NULL;
-    bool terminal = isatty(STDOUT_FILENO) == 1;
+    bool terminal = isatty(to_stderr ? STDERR_FILENO : STDOUT_FILENO) == 1;
     const char *no_colour = getenv("NO_COLOR");
     pthread_mutex_init(&c->lock, NULL);
     c->level = level;
+    c->to_stderr = to_stderr;
     c->colour = terminal && !(no_colour && no_colour[0]);
     c->style = terminal ? style : KV_BARS_NONE;
     return c;
@@ -157,7 +159,7 @@ void kv_console_line(kv_console *c, kv_level level, kv_sv text)
 {
     if (level < c->level) return;
     while (text.n && text.p[text.n - 1] == '\n') text.n--;
-    FILE *to = level >= KV_WARN ? stderr : stdout;
+    FILE *to = level >= KV_WARN || c->to_stderr ? stderr : stdout;
     /* At the usual level what people read most is left bare. */
     bool prefixed = c->level != KV_INFO || level != KV_INFO;
     pthread_mutex_lock(&c->lock);

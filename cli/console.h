@@ -10,8 +10,9 @@
 typedef enum kv_bar_style { KV_BARS_NONE, KV_BARS_PLAIN, KV_BARS_FANCY } kv_bar_style;
 
 typedef struct kv_console kv_console;
-/** style is what was asked for; bars are drawn only when standard output is a terminal. */
-kv_console *kv_console_new(kv_level level, kv_bar_style style); /* NULL: no memory */
+/** style is what was asked for; bars are drawn only when standard output is a terminal. to_stderr:
+ * lines of every level go there. NULL: no memory. */
+kv_console *kv_console_new(kv_level level, kv_bar_style style, bool to_stderr);
 void kv_console_free(kv_console *c);
 KV_DEFINE_AUTO(kv_console, kv_console_free)
 

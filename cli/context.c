@@ -111,12 +111,13 @@ static kv_code set_home(kv_cli *cli, const char *flag, kv_error *err)
     return cli->home ? KV_OK : kv_fail(err, KV_E_NOMEM, "out of memory");
 }
 
-kv_code kv_cli_new(const char *program, const kv_global_args *global, kv_cli **out, kv_error *err)
+kv_code kv_cli_new(const char *program, const kv_global_args *global, bool object, kv_cli **out,
+                   kv_error *err)
 {
     kv_auto(kv_cli) cli = calloc(1, sizeof(*cli));
     bool level_valid;
     kv_level level = level_of(global, &level_valid);
-    if (cli) cli->console = kv_console_new(level, style_of(global));
+    if (cli) cli->console = kv_console_new(level, object ? KV_BARS_NONE : style_of(global), object);
     if (!cli || !cli->console) return kv_fail(err, KV_E_NOMEM, "out of memory");
     cli->program = program;
     cli->report = (kv_report){

@@ -5,11 +5,12 @@
 
 /**
  * Makes the context of one run from the global options. program is the name it was called by.
+ * object: standard output is for one JSON object, so lines go to standard error and no bar is drawn.
  * On failure the texts kit prints are out already, and err holds what follows "Error: ".
  * Ownership: kv_cli_free; program and the options' strings must outlive it.
  */
-KV_MUST_CHECK kv_code kv_cli_new(const char *program, const kv_global_args *global, kv_cli **out,
-                                 kv_error *err);
+KV_MUST_CHECK kv_code kv_cli_new(const char *program, const kv_global_args *global, bool object,
+                                 kv_cli **out, kv_error *err);
 void kv_cli_free(kv_cli *cli);
 KV_DEFINE_AUTO(kv_cli, kv_cli_free)
 

@@ -52,22 +52,33 @@ void kv_document_fail(kv_code code, const kv_error *err)
     if (!text.failed) printf("%s\n", text.p);
 }
 
-bool kv_wants_json(const kv_cmd *cmd, const void *args)
+bool kv_is_json(const char *format)
+{
+    return format && strcmp(format, "json") == 0;
+}
+
+/* The command's option "format", when it was given as json; else NULL. */
+static const kv_opt *find_format(const kv_cmd *cmd, const void *args)
 {
     for (size_t i = 0; args && i < cmd->n_opts; i++) {
         const kv_opt *o = &cmd->opts[i];
         if (o->kind != 's' || strcmp(o->name, "format") != 0) continue;
         const char *value;
         memcpy(&value, (const char *)args + o->off, sizeof(value));
-        return value && strcmp(value, "json") == 0;
+        return kv_is_json(value) ? o : NULL;
     }
-    return false;
+    return NULL;
 }
 
-kv_code kv_check_text_format(const char *format, kv_error *err)
+bool kv_wants_json(const kv_cmd *cmd, const void *args)
 {
-    if (strcmp(format, "text") == 0 || strcmp(format, "json") == 0) return KV_OK;
-    return kv_fail(err, KV_E_ARG, "invalid format \"%s\": must be text or json", format);
+    return find_format(cmd, args) != NULL;
+}
+
+bool kv_prints_object(const kv_cmd *cmd, const void *args)
+{
+    const kv_opt *o = find_format(cmd, args);
+    return o && o->words; /* the others are older: a table, or kit's own */
 }
 
 void kv_plain_add(kv_buf *out, kv_sv text)

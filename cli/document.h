@@ -27,8 +27,11 @@ kv_code kv_document_end(kv_document *d, kv_code code, const kv_error *err);
 void kv_document_fail(kv_code code, const kv_error *err);
 /** Whether --format json was asked for: the command's option "format", whatever its other forms. */
 bool kv_wants_json(const kv_cmd *cmd, const void *args);
-/** For a --format option of text or json. Errors: KV_E_ARG. */
-KV_MUST_CHECK kv_code kv_check_text_format(const char *format, kv_error *err);
+/** Whether the value of KV_OPT_FORMAT asks for JSON. */
+bool kv_is_json(const char *format);
+/** Whether the command's result will be an object of ours: --format json of KV_OPT_FORMAT. What it
+ * says besides goes to standard error then. */
+bool kv_prints_object(const kv_cmd *cmd, const void *args);
 /** Appends text for a terminal: control bytes and backslashes as \ooo, so that a name that came
  * from outside is one line and moves no cursor. */
 void kv_plain_add(kv_buf *out, kv_sv text);

@@ -93,7 +93,8 @@ static int run(const char *program, int argc, char **argv)
         return 0;
     }
     kv_auto(kv_cli) cli = NULL;
-    if (kv_cli_new(program, &args.global, &cli, &err) != KV_OK)
+    if (kv_cli_new(program, &args.global, kv_prints_object(args.cmd, args.values), &cli, &err) !=
+        KV_OK)
         return usage_error(program, &args, &err);
     kv_code code = args.cmd->run(cli, args.values, args.operand, &err);
     kv_cli_end_progress(cli);

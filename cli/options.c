@@ -145,6 +145,37 @@ static kv_code invalid(const kv_opt *opt, const char *value, const char *call, c
                    shown, call, value, why);
 }
 
+/* "text or json" */
+static void list_words(const char *words, char *out, size_t max)
+{
+    kv_sv rest = kv_sv_of(words);
+    for (size_t n = 0; rest.n;) {
+        kv_sv word;
+        rest = kv_sv_cut(rest, ' ', &word, NULL);
+        int more = snprintf(out + n, max - n, "%s%.*s",
+                            !n       ? ""
+                            : rest.n ? ", "
+                                     : " or ",
+                            KV_ARG(word));
+        if (more < 0 || (size_t)more >= max - n) return;
+        n += (size_t)more;
+    }
+}
+
+static kv_code check_word(const kv_opt *opt, const char *value, kv_error *err)
+{
+    char listed[80] = "";
+    kv_sv rest = kv_sv_of(opt->words);
+    while (rest.n) {
+        kv_sv word;
+        rest = kv_sv_cut(rest, ' ', &word, NULL);
+        if (kv_sv_is(word, value)) return KV_OK;
+    }
+    list_words(opt->words, listed, sizeof(listed));
+    return kv_fail(err, KV_E_ARG, "invalid argument \"%s\" for \"--%s\" flag: must be %s", value,
+                   opt->name, listed);
+}
+
 static kv_code parse_int(const kv_opt *opt, const char *value, int *out, kv_error *err)
 {
     char *end = NULL;
@@ -192,7 +223,10 @@ static kv_code set(target t, const char *value, kv_error *err)
     }
     case 'i': return parse_int(t.opt, value, member, err);
     case 'S': return add_text(member, value, err);
-    default: *(const char **)member = value; return KV_OK;
+    default:
+        if (t.opt->words) KV_TRY(check_word(t.opt, value, err));
+        *(const char **)member = value;
+        return KV_OK;
     }
 }
 

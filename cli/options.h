@@ -33,7 +33,8 @@ typedef struct kv_opt {
     char kind;        /* from the member's type; a type not listed does not compile */
     bool hidden;      /* accepted, not shown */
     size_t off;
-    const char *help; /* a word in backquotes names the value: "read `FILE` instead" */
+    const char *help;  /* a word in backquotes names the value: "read `FILE` instead" */
+    const char *words; /* text: what it may be, "text json"; NULL: anything */
 } kv_opt;
 /* clang-format off */
 #define KV_OPT_KIND(T, m) _Generic(((T *)0)->m, bool: 'b', int: 'i', const char *: 's', \
@@ -42,6 +43,11 @@ typedef struct kv_opt {
     .off = offsetof(T, m), .kind = KV_OPT_KIND(T, m), .help = (text)}
 #define KV_OPT_HIDDEN(T, m, long_name, short_letter, text) {.name = (long_name), .letter = (short_letter), \
     .off = offsetof(T, m), .kind = KV_OPT_KIND(T, m), .help = (text), .hidden = true}
+#define KV_OPT_WORDS(T, m, long_name, short_letter, what, text) {.name = (long_name), .letter = (short_letter), \
+    .off = offsetof(T, m), .kind = KV_OPT_KIND(T, m), .help = (text), .words = (what)}
+/* Of every command whose result is one JSON object then; T has a member `const char *format`, NULL or
+ * "text" otherwise. docs/format/command-json.md says what the object holds. */
+#define KV_OPT_FORMAT(T) KV_OPT_WORDS(T, format, "format", 0, "text json", "print as `FORMAT`: text or json")
 /* clang-format on */
 
 /** Options that several commands share, bound into a member of each command's struct. */
