@@ -4,11 +4,17 @@
 #include "codec/hasher.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <openssl/sha.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "codec/text.h"
+
+enum { HASH_BLOCK_BYTES = 256 * 1024 };
 
 static_assert(sizeof(SHA256_CTX) <= sizeof(((kv_hasher *)0)->state.bytes), "room for the state");
 static_assert(sizeof(SHA512_CTX) <= sizeof(((kv_hasher *)0)->state.bytes), "room for the state");
@@ -161,5 +167,24 @@ kv_code kv_hasher_load(kv_hasher *h, kv_sv state, kv_error *err)
     if ((alg == KV_SHA256 && sha256(h)->num >= SHA256_CBLOCK) ||
         (alg == KV_SHA512 && sha512(h)->num >= SHA512_CBLOCK))
         return kv_fail(err, KV_E_CORRUPT, "stored digest state is damaged");
+    return KV_OK;
+}
+
+kv_code kv_hash_fd(int fd, kv_digest_alg alg, kv_hash_heard *heard, void *ctx, kv_digest *out,
+                   kv_error *err)
+{
+    kv_hasher h;
+    kv_auto_str block = malloc(HASH_BLOCK_BYTES);
+    if (!block) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    kv_hasher_init(&h, alg);
+    for (;;) {
+        ssize_t n = read(fd, block, HASH_BLOCK_BYTES);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return kv_fail_sys(err, "cannot read it");
+        if (n == 0) break;
+        kv_hasher_add(&h, block, (size_t)n);
+        KV_TRY(heard(ctx, (size_t)n, err));
+    }
+    kv_hasher_end(&h, out);
     return KV_OK;
 }

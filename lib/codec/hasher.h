@@ -17,6 +17,11 @@ void kv_hasher_add(kv_hasher *h, const void *p, size_t n);
 void kv_hasher_end(kv_hasher *h, kv_digest *out);
 /** One call for bytes in memory. */
 kv_digest kv_digest_of(kv_digest_alg alg, kv_sv bytes);
+/** Hears of each n bytes that were read; what it returns stops. */
+typedef kv_code kv_hash_heard(void *ctx, size_t n, kv_error *err);
+/** The digest of what is left of fd. Errors: KV_E_IO "cannot read it", of heard. Memory: 256 KiB. */
+KV_MUST_CHECK kv_code kv_hash_fd(int fd, kv_digest_alg alg, kv_hash_heard *heard, void *ctx,
+                                 kv_digest *out, kv_error *err);
 
 #define KV_HASHER_STATE_MAX 256
 /** The running state as bytes, for a database row: version, algorithm, mid-state. Returns its length. */

@@ -423,25 +423,18 @@ static kv_code group_blobs(check *c, kv_error *err)
     return KV_OK;
 }
 
+static kv_code heard(void *ctx, size_t n, kv_error *err)
+{
+    check *c = ctx;
+    uint64_t done = atomic_fetch_add(&c->done, n) + n;
+    kv_progress(c->opts->report, 0, KV_SV("Checking"), done < c->total ? done : c->total, c->total);
+    return kv_check_cancel(c->opts->report, err);
+}
+
 static kv_code hash_file(check *c, int fd, const use *u, kv_error *err)
 {
-    kv_auto_str block = malloc(BLOCK_BYTES);
-    if (!block) return kv_fail(err, KV_E_NOMEM, "out of memory");
-    kv_hasher h;
-    kv_hasher_init(&h, u->digest.alg);
-    for (;;) {
-        KV_TRY(kv_check_cancel(c->opts->report, err));
-        ssize_t got = read(fd, block, BLOCK_BYTES);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return kv_fail_sys(err, "cannot read it");
-        if (got == 0) break;
-        kv_hasher_add(&h, block, (size_t)got);
-        uint64_t done = atomic_fetch_add(&c->done, (uint64_t)got) + (uint64_t)got;
-        kv_progress(c->opts->report, 0, KV_SV("Checking"), done < c->total ? done : c->total,
-                    c->total);
-    }
     kv_digest got;
-    kv_hasher_end(&h, &got);
+    KV_TRY(kv_hash_fd(fd, u->digest.alg, heard, c, &got, err));
     if (kv_digest_eq(&got, &u->digest)) return KV_OK;
     return kv_fail(err, KV_E_DIGEST, "its content has digest %s", kv_digest_str(&got).s);
 }

@@ -5,7 +5,6 @@
  * the first such blob has a name. In the same run it moves forward once the blobs behind it are
  * synced; in another run the blobs behind it are read again, and what is not whole goes away.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "codec/hasher.h"
 #include "store/layout.h"
 #include "store/store_priv.h"
+#include "store/waste.h"
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 enum {
@@ -26,7 +26,6 @@ enum {
     SETTLE_AFTER_US = 60 * US, /* the kernel has written most by then: the sync is quick */
     CLOCK_SLACK_US = 60 * US,  /* a clock may have been set back while blobs were stored */
     BOOT_MAX = 64,
-    BLOCK_BYTES = 256 * 1024,
 };
 
 typedef struct note {
@@ -97,68 +96,41 @@ static kv_code drop_note(const kv_store *s, kv_error *err)
 
 /* --- the blobs since then --- */
 
-typedef struct blob {
-    int dir; /* of the blobs of its algorithm */
-    const char *name;
-    kv_digest digest;
-    struct stat st;
-} blob;
-typedef kv_code blob_fn(kv_store *s, const blob *b, const kv_report *report, kv_error *err);
-
-static int64_t changed_us(const struct stat *st)
-{
-    return (int64_t)st->st_ctim.tv_sec * US + st->st_ctim.tv_nsec / 1000;
-}
-
-static kv_code visit(kv_store *s, blob *b, const char *alg, int64_t since, blob_fn *fn,
-                     const kv_report *report, kv_error *err)
-{
-    char text[256];
-    int n = snprintf(text, sizeof(text), "%s:%s", alg, b->name);
-    if (n < 0 || (size_t)n >= sizeof(text)) return KV_OK;
-    if (kv_digest_parse(kv_sv_of(text), &b->digest, NULL) != KV_OK) return KV_OK;
-    if (fstatat(b->dir, b->name, &b->st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(b->st.st_mode))
-        return KV_OK;
-    return changed_us(&b->st) < since ? KV_OK : fn(s, b, report, err);
-}
-
-static kv_code each_of(kv_store *s, kv_digest_alg alg, int64_t since, blob_fn *fn,
-                       const kv_report *report, kv_error *err)
-{
-    const char *name = kv_digest_alg_name(alg);
-    kv_auto_buf path = KV_BUF(KV_STORE_PATH_MAX);
-    KV_TRY(kv_store_path(s, &path, err, "storage/blobs/%s", name));
-    DIR *d = opendir(path.p);
-    if (!d && errno == ENOENT) return KV_OK;
-    if (!d) return kv_fail_sys(err, "cannot open directory '%s'", path.p);
-    kv_code rc = KV_OK;
-    for (struct dirent *e; rc == KV_OK && (e = readdir(d));) {
-        blob b = {.dir = dirfd(d), .name = e->d_name};
-        rc = visit(s, &b, name, since, fn, report, err);
-    }
-    closedir(d);
-    return rc;
-}
-
-/* Calls fn for the blobs that were stored since then, in no order. */
-static kv_code each_since(kv_store *s, int64_t since, blob_fn *fn, const kv_report *report,
-                          kv_error *err)
+typedef struct visit { /* of the blobs that were stored since then */
+    kv_store *store;
+    const kv_report *report;
+    int64_t since;
+    uint64_t done, total; /* bytes of the blob that is read */
+} visit;
+static visit visit_since(kv_store *s, int64_t since, const kv_report *report)
 {
     if (since > INT64_MIN + CLOCK_SLACK_US) since -= CLOCK_SLACK_US;
-    KV_TRY(each_of(s, KV_SHA256, since, fn, report, err));
-    return each_of(s, KV_SHA512, since, fn, report, err);
+    return (visit){.store = s, .report = report, .since = since};
+}
+
+/* Opens f if it is one of those; *out_fd stays -1 otherwise, also when it was removed meanwhile. */
+static kv_code open_recent(const visit *v, const kv_store_file *f, int *out_fd, struct stat *st,
+                           kv_error *err)
+{
+    kv_auto_fd fd = openat(f->dir_fd, f->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) return KV_OK;
+    if (fd < 0 || fstat(fd, st) < 0)
+        return kv_fail_sys(err, "cannot open blob %s", kv_digest_str(&f->digest).s);
+    if ((int64_t)st->st_ctim.tv_sec * US + st->st_ctim.tv_nsec / 1000 < v->since) return KV_OK;
+    *out_fd = fd;
+    fd = -1;
+    return KV_OK;
 }
 
 /* --- the same run of the machine: sync --- */
 
-static kv_code sync_blob(kv_store *s, const blob *b, const kv_report *report, kv_error *err)
+static kv_code sync_blob(void *ctx, const kv_store_file *f, kv_error *err)
 {
-    (void)s;
-    (void)report;
-    kv_auto_fd fd = openat(b->dir, b->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) return KV_OK; /* removed meanwhile */
-    if (fd < 0 || fsync(fd) < 0)
-        return kv_fail_sys(err, "cannot sync blob %s", kv_digest_str(&b->digest).s);
+    struct stat st;
+    kv_auto_fd fd = -1;
+    KV_TRY(open_recent(ctx, f, &fd, &st, err));
+    if (fd >= 0 && fsync(fd) < 0)
+        return kv_fail_sys(err, "cannot sync blob %s", kv_digest_str(&f->digest).s);
     return KV_OK;
 }
 
@@ -173,64 +145,55 @@ kv_code kv_store_settle(kv_store *s, kv_error *err)
     KV_TRY(read_note(s, &old, &there, err));
     bool fresh = there && now >= old.since && now - old.since < SETTLE_AFTER_US;
     if (fresh && !s->waits) return KV_OK;
-    if (there) KV_TRY(each_since(s, old.since, sync_blob, NULL, err));
+    visit v = visit_since(s, old.since, NULL);
+    if (there) KV_TRY(kv_store_each_blob(s, sync_blob, &v, err));
     return s->waits ? drop_note(s, err) : write_note(s, boot, now, err);
 }
 
 /* --- another run: verify --- */
 
-static kv_code hash_blob(int fd, const blob *b, const kv_report *report, bool *out_whole,
-                         kv_error *err)
+static kv_code heard(void *ctx, size_t n, kv_error *err)
 {
-    kv_hasher h;
-    kv_digest got;
-    kv_auto_str block = malloc(BLOCK_BYTES);
-    if (!block) return kv_fail(err, KV_E_NOMEM, "out of memory");
-    uint64_t done = 0, total = (uint64_t)b->st.st_size;
-    kv_hasher_init(&h, b->digest.alg);
-    for (;;) {
-        KV_TRY(kv_check_cancel(report, err));
-        ssize_t n = pread(fd, block, BLOCK_BYTES, (off_t)done);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return kv_fail_sys(err, "cannot read blob %s", kv_digest_str(&b->digest).s);
-        if (n == 0) break;
-        kv_hasher_add(&h, block, (size_t)n);
-        done += (uint64_t)n;
-        kv_progress(report, 0, KV_SV("Checking"), done < total ? done : total, total);
-    }
-    kv_hasher_end(&h, &got);
-    *out_whole = kv_digest_eq(&got, &b->digest);
-    return KV_OK;
+    visit *v = ctx;
+    v->done += n;
+    kv_progress(v->report, 0, KV_SV("Checking"), v->done < v->total ? v->done : v->total, v->total);
+    return kv_check_cancel(v->report, err);
 }
 
 /* Whoever stored it again meanwhile has given the name another file. */
-static kv_code remove_same(kv_store *s, const blob *b, kv_error *err)
+static kv_code remove_same(kv_store *s, const kv_store_file *f, const struct stat *st,
+                           kv_error *err)
 {
     struct stat now;
     kv_auto_fd lock = -1;
     KV_TRY(kv_store_lock(s, &lock, err));
-    if (fstatat(b->dir, b->name, &now, AT_SYMLINK_NOFOLLOW) < 0 || now.st_ino != b->st.st_ino ||
-        now.st_dev != b->st.st_dev)
+    if (fstatat(f->dir_fd, f->name, &now, AT_SYMLINK_NOFOLLOW) < 0 || now.st_ino != st->st_ino ||
+        now.st_dev != st->st_dev)
         return KV_OK;
-    if (unlinkat(b->dir, b->name, 0) < 0)
-        return kv_fail_sys(err, "cannot remove blob %s", kv_digest_str(&b->digest).s);
+    if (unlinkat(f->dir_fd, f->name, 0) < 0)
+        return kv_fail_sys(err, "cannot remove blob %s", kv_digest_str(&f->digest).s);
     return KV_OK;
 }
 
-static kv_code verify_blob(kv_store *s, const blob *b, const kv_report *report, kv_error *err)
+static kv_code verify_blob(void *ctx, const kv_store_file *f, kv_error *err)
 {
-    bool whole = false;
-    kv_auto_fd fd = openat(b->dir, b->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) return KV_OK;
-    if (fd < 0) return kv_fail_sys(err, "cannot open blob %s", kv_digest_str(&b->digest).s);
-    KV_TRY(hash_blob(fd, b, report, &whole, err));
-    if (whole) return KV_OK;
+    visit *v = ctx;
+    struct stat st;
+    kv_digest got;
+    kv_auto_fd fd = -1;
+    KV_TRY(open_recent(v, f, &fd, &st, err));
+    if (fd < 0) return KV_OK;
+    v->done = 0;
+    v->total = (uint64_t)st.st_size;
+    kv_code rc = kv_hash_fd(fd, f->digest.alg, heard, v, &got, err);
+    if (rc != KV_OK) return kv_wrap(err, rc, "blob %s", kv_digest_str(&f->digest).s);
+    if (kv_digest_eq(&got, &f->digest)) return KV_OK;
     kv_say(
-        report, KV_WARN,
+        v->report, KV_WARN,
         "Blob %s had not reached the disk when the machine stopped. It was removed; pack or pull "
         "its ModelKit again",
-        kv_digest_str(&b->digest).s);
-    return remove_same(s, b, err);
+        kv_digest_str(&f->digest).s);
+    return remove_same(v->store, f, &st, err);
 }
 
 kv_code kv_store_recover(kv_store *s, const kv_report *report, kv_error *err)
@@ -243,7 +206,8 @@ kv_code kv_store_recover(kv_store *s, const kv_report *report, kv_error *err)
     boot_id(boot);
     if (boot[0] && strcmp(boot, old.boot) == 0) return KV_OK;
     int64_t now = kv_now_us();
-    KV_TRY(each_since(s, old.since, verify_blob, report, err));
+    visit v = visit_since(s, old.since, report);
+    KV_TRY(kv_store_each_blob(s, verify_blob, &v, err));
     kv_auto_fd lock = -1;
     KV_TRY(kv_store_lock(s, &lock, err));
     return boot[0] ? write_note(s, boot, now, err) : drop_note(s, err);
