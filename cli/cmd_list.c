@@ -81,6 +81,18 @@ static void add_json(kv_buf *out, const kv_listing *list)
     kv_buf_addc(out, '\n');
 }
 
+static kv_code bad_template(kv_error *err)
+{
+    return kv_wrap(err, KV_E_ARG, "invalid arguments: bad template");
+}
+
+/* Before anything is listed, so that a typing error shows where there is nothing to list, too. */
+static kv_code check_form(const char *form, kv_error *err)
+{
+    if (strcmp(form, "table") == 0 || strcmp(form, "json") == 0) return KV_OK;
+    return kv_template_check(kv_sv_of(form), err) == KV_OK ? KV_OK : bad_template(err);
+}
+
 static kv_code add_templated(kv_buf *out, const kv_listing *list, kv_sv text, kv_error *err)
 {
     for (size_t i = 0; i < list->n; i++) {
@@ -94,7 +106,7 @@ static kv_code add_templated(kv_buf *out, const kv_listing *list, kv_sv text, kv
             {.name = "Author", .text = k->author},
         };
         kv_code code = kv_template_format(out, text, FIELDS, KV_COUNT(FIELDS), err);
-        if (code != KV_OK) return kv_wrap(err, KV_E_ARG, "invalid arguments: bad template");
+        if (code != KV_OK) return bad_template(err);
         if (!kv_sv_ends(text, KV_SV("\n"))) kv_buf_addc(out, '\n');
     }
     return KV_OK;
@@ -114,6 +126,7 @@ static kv_code format(kv_buf *out, const kv_listing *list, const char *form, kv_
 static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
 {
     const list_args *a = args;
+    KV_TRY(check_form(a->format, err));
     kv_auto_filters filters = {0};
     for (size_t i = 0; i < a->filters.n; i++) {
         kv_code code = kv_filters_add(&filters, kv_sv_of(a->filters.items[i]), err);

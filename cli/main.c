@@ -82,6 +82,14 @@ static void print_help(const char *program, const kv_args *args)
     fputs(text.p ? text.p : "", stdout);
 }
 
+static kv_code run_command(kv_cli *cli, const kv_args *args, kv_error *err)
+{
+    const kv_opt_group *group = args->cmd->group;
+    if (group && group->check)
+        KV_TRY(group->check((const char *)args->values + args->cmd->group_off, err));
+    return args->cmd->run(cli, args->values, args->operand, err);
+}
+
 static int run(const char *program, int argc, char **argv)
 {
     kv_auto_args args = {0};
@@ -96,7 +104,7 @@ static int run(const char *program, int argc, char **argv)
     if (kv_cli_new(program, &args.global, kv_prints_object(args.cmd, args.values), &cli, &err) !=
         KV_OK)
         return usage_error(program, &args, &err);
-    kv_code code = args.cmd->run(cli, args.values, args.operand, &err);
+    kv_code code = run_command(cli, &args, &err);
     kv_cli_end_progress(cli);
     if (code != KV_OK) kv_cli_line(cli, KV_ERROR, kv_sv_of(err.msg));
     if (code != KV_OK && !kv_cli_has_told(cli) && kv_wants_json(args.cmd, args.values))

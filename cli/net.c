@@ -20,11 +20,23 @@ static const kv_net_args DEFAULTS = {
     .tls_verify = true,
     .concurrency = KV_REMOTE_CONCURRENCY,
 };
+
+/* Whether or not the command comes to speak to a registry, as in kit. */
+static kv_code check(const void *args, kv_error *err)
+{
+    const kv_net_args *a = args;
+    if (a->concurrency >= 1) return KV_OK;
+    return kv_fail(err, KV_E_ARG,
+                   "invalid arguments: invalid argument for concurrency (%d): must be at least 1",
+                   a->concurrency);
+}
+
 const kv_opt_group kv_net_group = {
     .opts = OPTS,
     .n_opts = KV_COUNT(OPTS),
     .size = sizeof(kv_net_args),
     .defaults = &DEFAULTS,
+    .check = check,
 };
 
 /* The first text that is not empty, or NULL. */
@@ -36,11 +48,6 @@ static const char *first(const char *a, const char *b)
 
 kv_code kv_net_open(const kv_cli *cli, const kv_net_args *args, kv_net *out, kv_error *err)
 {
-    if (args->concurrency < 1)
-        return kv_fail(
-            err, KV_E_ARG,
-            "invalid arguments: invalid argument for concurrency (%d): must be at least 1",
-            args->concurrency);
     kv_auto_str path = kv_cli_home_path(cli, "credentials.json");
     if (!path) return kv_fail(err, KV_E_NOMEM, "out of memory");
     kv_net net = {.options = KV_REMOTE_OPTIONS_INIT};

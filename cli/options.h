@@ -56,6 +56,8 @@ typedef struct kv_opt_group {
     size_t n_opts;
     size_t size;          /* sizeof the shared struct */
     const void *defaults; /* such a struct, or NULL: zero */
+    /* Optional: rules over the options. Its error is one of the command, not of its usage. */
+    kv_code (*check)(const void *args, kv_error *err);
 } kv_opt_group;
 
 /** One command. cli/commands.def lists them; everything about a command stands in its table. */

@@ -4,6 +4,7 @@ typedef struct state {
     kv_buf *out;
     const kv_template_field *fields;
     size_t n_fields;
+    bool reading; /* only the form counts: there are no fields, and nothing is printed */
     kv_error *err;
 } state;
 
@@ -57,7 +58,12 @@ static kv_code next_word(const state *t, kv_sv *rest, kv_sv *out)
 
 static kv_code find_field(const state *t, kv_sv word, const kv_template_field **out)
 {
+    static const kv_template_field ANY = {0};
     kv_sv name = kv_sv_from(word, 1);
+    if (t->reading) {
+        *out = &ANY;
+        return KV_OK;
+    }
     for (size_t i = 0; i < t->n_fields; i++) {
         if (!kv_sv_is(name, t->fields[i].name)) continue;
         *out = &t->fields[i];
@@ -118,6 +124,7 @@ static kv_code put_element(const state *t, kv_sv *rest)
     KV_TRY(find_field(t, field, &f));
     if (!kv_sv_to_u64(number, &at))
         return kv_fail(t->err, KV_E_SYNTAX, "cannot index with %.*s", KV_ARG(number));
+    if (t->reading) return KV_OK;
     if (f->items) {
         if (at >= f->n_items)
             return kv_fail(t->err, KV_E_INVALID, "error calling index: index out of range: %.*s",
@@ -208,5 +215,12 @@ kv_code kv_template_format(kv_buf *out, kv_sv template_text, const kv_template_f
                            size_t n_fields, kv_error *err)
 {
     state t = {.out = out, .fields = fields, .n_fields = n_fields, .err = err};
+    return format(&t, template_text);
+}
+
+kv_code kv_template_check(kv_sv template_text, kv_error *err)
+{
+    kv_auto_buf nowhere = KV_BUF(template_text.n + 1);
+    state t = {.out = &nowhere, .reading = true, .err = err};
     return format(&t, template_text);
 }

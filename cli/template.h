@@ -16,6 +16,8 @@ typedef struct kv_template_field {
     size_t n_items;
 } kv_template_field;
 
+/** Whether the template can be read at all; kv_template_format of one that can has no KV_E_SYNTAX. */
+KV_MUST_CHECK kv_code kv_template_check(kv_sv template_text, kv_error *err);
 /**
  * Appends the template's text for one set of fields.
  * Errors: KV_E_SYNTAX ("unclosed action", "function \"x\" not defined"), KV_E_INVALID ("no field X",

@@ -149,7 +149,30 @@ def test_list_empty(kit):
     assert kit.ok("list") == "REPOSITORY   TAG   MAINTAINER   NAME   SIZE   DIGEST\n"
     assert kit.ok("list", "--format", "json") == "[]\n"
     assert kit.ok("list", "--format", "{{ .Repo }}") == ""
+    assert kit.fails("list", "--format", "{{bad") == (
+        "[ERROR] Invalid arguments: bad template: unclosed action\n"
+    )
     assert not kit.storage.exists()
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["list"],
+        ["inspect", "demo:v1"],
+        ["info", "demo:v1"],
+        ["unpack", "demo:v1"],
+        ["remove", "demo:v1"],
+        ["ls", "demo:v1"],
+        ["fsck"],
+    ],
+)
+def test_concurrency_is_checked_without_a_registry(packed, argv):
+    r = packed(*argv, "--concurrency", "0")
+    assert r.code != 0 and r.out == ""
+    assert r.err == (
+        "[ERROR] Invalid arguments: invalid argument for concurrency (0): must be at least 1\n"
+    )
 
 
 def test_list_forms(packed):

@@ -62,6 +62,30 @@ static void formats(void **state)
     }
 }
 
+static void checks_form(void **state)
+{
+    static const struct {
+        const char *text;
+        kv_code code;
+        const char *why;
+    } CASES[] = {
+        {"plain {{ .Repo }}{{ index .Tags 7 }}{{ \"a\" }}{{/* c */}}", KV_OK, ""},
+        {"{{ .Nope }}", KV_OK, ""}, /* shows with the first ModelKit, as in Go */
+        {"{{bad", KV_E_SYNTAX, "unclosed action"},
+        {"{{ bad }}", KV_E_SYNTAX, "\"bad\" not defined"},
+        {"{{ index .Tags }}", KV_E_SYNTAX, "needs a list"},
+        {"{{ index .Tags x }}", KV_E_SYNTAX, "index with x"},
+        {"{{ .Repo .Size }}", KV_E_SYNTAX, "unexpected .Size"},
+    };
+    (void)state;
+    for (size_t i = 0; i < KV_COUNT(CASES); i++) {
+        kv_error err = {0};
+        kv_code code = kv_template_check(kv_sv_of(CASES[i].text), &err);
+        if (code != CASES[i].code || !strstr(err.msg, CASES[i].why))
+            fail_msg("%s: code %d, '%s'", CASES[i].text, (int)code, err.msg);
+    }
+}
+
 static void bounds_output(void **state)
 {
     (void)state;
@@ -71,4 +95,5 @@ static void bounds_output(void **state)
     assert_int_equal(code, KV_E_LIMIT);
 }
 
-KV_TEST_MAIN(cmocka_unit_test(formats), cmocka_unit_test(bounds_output))
+KV_TEST_MAIN(cmocka_unit_test(formats), cmocka_unit_test(checks_form),
+             cmocka_unit_test(bounds_output))
