@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -128,8 +129,8 @@ kv_code kv_file_write(const char *path, kv_sv data, mode_t mode, kv_error *err)
     uint8_t r[8];
     kv_random(r, sizeof(r));
     kv_auto_buf temp = KV_BUF(8192);
-    kv_buf_addf(&temp, "%s.tmp-%02x%02x%02x%02x%02x%02x%02x%02x", path, r[0], r[1], r[2], r[3],
-                r[4], r[5], r[6], r[7]);
+    kv_buf_addf(&temp, "%s" KV_FILE_TEMP_MARK "%02x%02x%02x%02x%02x%02x%02x%02x", path, r[0], r[1],
+                r[2], r[3], r[4], r[5], r[6], r[7]);
     KV_TRY(kv_buf_check(&temp, err));
     kv_auto_str dir = dir_of(path);
     if (!dir) return kv_fail(err, KV_E_NOMEM, "out of memory");
@@ -142,6 +143,19 @@ kv_code kv_file_write(const char *path, kv_sv data, mode_t mode, kv_error *err)
         return rc;
     }
     return kv_fsync_dir(dir, err);
+}
+
+void kv_file_sweep(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    kv_auto_buf start = KV_BUF(8192);
+    kv_buf_addf(&start, "%s" KV_FILE_TEMP_MARK, slash ? slash + 1 : path);
+    kv_auto_str dir = dir_of(path);
+    DIR *d = dir && !start.failed ? opendir(dir) : NULL;
+    if (!d) return;
+    for (struct dirent *e; (e = readdir(d));)
+        if (strncmp(e->d_name, start.p, start.n) == 0) unlinkat(dirfd(d), e->d_name, 0);
+    closedir(d);
 }
 
 kv_code kv_mkdirs(const char *path, mode_t mode, kv_error *err)

@@ -16,6 +16,11 @@ KV_MUST_CHECK kv_code kv_fd_read_all(int fd, const char *name, kv_buf *out, kv_e
  */
 #define KV_MODE_UMASK ((mode_t)-1)
 KV_MUST_CHECK kv_code kv_file_write(const char *path, kv_sv data, mode_t mode, kv_error *err);
+/** What kv_file_write puts between a file's name and the random end of its temporary one. */
+#define KV_FILE_TEMP_MARK ".tmp-"
+/** Removes what killed writers of path left beside it. The caller holds the lock under which path is
+ * written. Failures do not matter: a leftover is only in the way of whoever looks for tidiness. */
+void kv_file_sweep(const char *path);
 /** All n bytes, whatever the number of system calls. name is for errors. */
 KV_MUST_CHECK kv_code kv_write_all(int fd, const char *name, const void *p, size_t n,
                                    kv_error *err);

@@ -136,6 +136,7 @@ static kv_code change_locked(kv_credentials *c, kv_sv host, const kv_login *logi
     KV_TRY(kv_mkdirs(dirname(copy), 0755, err));
     kv_auto_fd lock = -1;
     KV_TRY(kv_lock_file(lock_path.p, true, LOCK_WAIT_MS, &lock, err));
+    kv_file_sweep(c->path); /* a killed login would leave a secret lying about */
     pthread_mutex_lock(&c->lock);
     kv_code rc = change(c, &name, login, err);
     pthread_mutex_unlock(&c->lock);

@@ -128,8 +128,8 @@ kv_code kv_store_prepare(kv_store *s, kv_error *err)
     KV_TRY(kv_buf_check(&empty, err));
     KV_TRY(write_if_missing(s, "index.json", kv_buf_sv(&empty), err));
     KV_TRY(kv_store_settle(s, err));
-    sweep(s, "storage", ".json.tmp-"); /* of kv_file_write; only written under the lock */
-    sweep(s, ".", KV_STORE_NOTE ".tmp-");
+    sweep(s, "storage", KV_FILE_TEMP_MARK); /* lists and oci-layout, only written under the lock */
+    sweep(s, ".", KV_STORE_NOTE KV_FILE_TEMP_MARK);
     sweep(s, "storage/ingest", KV_STORE_TEMP_MARK);
     sweep(s, "cache/pack", KV_STORE_TEMP_MARK);
     atomic_store(&s->prepared, true);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/str.h"
+#include "base/file.h"
 #include "store/layout.h"
 
 /* Directories below the home and the names in them that are looked at. */
@@ -20,7 +20,7 @@ static const place BLOBS[] = {
     {"storage/blobs/sha512", KV_SHA512, {0}},
 };
 static const place LEFTOVERS[] = {
-    {"storage", 0, {".json.tmp-"}}, /* kv_file_write, whose caller holds the store's lock */
+    {"storage", 0, {KV_FILE_TEMP_MARK}}, /* whose writer holds the store's lock */
     {"storage/ingest", 0, {0}},
     {"cache/pack", 0, {KV_STORE_TEMP_MARK, "kitops_layer_"}}, /* the second one is kit's */
 };

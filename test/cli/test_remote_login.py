@@ -60,6 +60,14 @@ def test_login_keeps_what_kit_keeps(kit, any_gate):
     assert kit.ok("logout", any_gate.host) == f"Successfully logged out from {any_gate.host}\n"
 
 
+def test_login_sweeps_what_a_killed_one_left(kit, gate):
+    kit.kitops_home.mkdir(parents=True)
+    left = kit.kitops_home / "credentials.json.tmp-0123456789abcdef"
+    left.write_text("a secret")
+    sign_in(kit, gate)
+    assert not left.exists()
+
+
 def test_wrong_password_is_not_kept(kit, any_gate):
     r = kit("login", NET, any_gate.host, "-u", "ann", "-p", "wrong")
     assert r.code == 1

@@ -64,6 +64,30 @@ static void reads_to_the_limit(void **state)
     assert_int_equal(kv_file_read(path, &less, NULL), KV_E_LIMIT);
 }
 
+static void sweeps_leftovers(void **state)
+{
+    static const struct {
+        const char *name;
+        bool stays;
+    } FILES[] = {
+        {"swept", true},     {"swept.tmp-0123", false}, {"swept.tmp-4567", false},
+        {"swept.tmp", true}, {"other.tmp-0123", true},  {"unswept.tmp-0123", true},
+    };
+    (void)state;
+    for (size_t i = 0; i < KV_COUNT(FILES); i++) {
+        kv_auto_str path = kv_path_join(dir, FILES[i].name);
+        assert_int_equal(kv_file_write(path, KV_SV("x"), 0600, NULL), KV_OK);
+    }
+    kv_auto_str path = kv_path_join(dir, "swept");
+    kv_file_sweep(path);
+    for (size_t i = 0; i < KV_COUNT(FILES); i++) {
+        kv_auto_str one = kv_path_join(dir, FILES[i].name);
+        if ((access(one, F_OK) == 0) != FILES[i].stays) fail_msg("%s", FILES[i].name);
+    }
+    kv_auto_str nowhere = kv_path_join(dir, "no/such");
+    kv_file_sweep(nowhere);
+}
+
 static void makes_directories(void **state)
 {
     (void)state;
@@ -141,6 +165,7 @@ static void uuids(void **state)
 
 KV_TEST_MAIN(cmocka_unit_test_setup_teardown(replaces_whole, make_dir, drop_dir),
              cmocka_unit_test_setup_teardown(reads_to_the_limit, make_dir, drop_dir),
+             cmocka_unit_test_setup_teardown(sweeps_leftovers, make_dir, drop_dir),
              cmocka_unit_test_setup_teardown(makes_directories, make_dir, drop_dir),
              cmocka_unit_test_setup_teardown(locks, make_dir, drop_dir), cmocka_unit_test(times),
              cmocka_unit_test(uuids))

@@ -459,6 +459,7 @@ static void sweeps_only_what_is_ours(void **state)
     tmpdir_write(*state, "storage/ingest/abc", KV_SV("partial"), 0600);
     tmpdir_write(*state, "cache/pack/layer_kv0123", KV_SV("left by a crash"), 0600);
     tmpdir_write(*state, "storage/x-index.json.tmp-0123", KV_SV("left by a crash"), 0600);
+    tmpdir_write(*state, "storage/oci-layout.tmp-0123", KV_SV("left by a crash"), 0600);
     kv_auto(kv_store) s = open_store(state);
     add_ab(s);
     assert_false(tmpdir_has(*state, "storage/ingest/abc_kv0123"));
@@ -466,6 +467,7 @@ static void sweeps_only_what_is_ours(void **state)
     assert_true(tmpdir_has(*state, "storage/ingest/abc"));
     assert_false(tmpdir_has(*state, "cache/pack/layer_kv0123"));
     assert_false(tmpdir_has(*state, "storage/x-index.json.tmp-0123"));
+    assert_false(tmpdir_has(*state, "storage/oci-layout.tmp-0123"));
 }
 
 /* --- garbage --- */
@@ -490,6 +492,7 @@ static void gc_removes_what_nobody_uses(void **state)
         "cache/pack/layer_kv0123",
         "cache/pack/kitops_layer_12345",
         "storage/x-index.json.tmp-0123",
+        "storage/oci-layout.tmp-0123",
     };
     static const char *const OTHERS[] = {"cache/pack/somebody's", "storage/blobs/sha256/no-digest"};
     kv_auto(kv_store) s = open_store(state);
