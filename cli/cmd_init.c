@@ -105,7 +105,9 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
         return KV_OK;
     }
     KV_TRY(kv_file_write(path, yaml, 0644, err));
-    kv_cli_say(cli, "Generated Kitfile:\n\n%.*s", KV_ARG(yaml));
+    kv_auto_buf told = KV_BUF(n + 64);
+    kv_buf_addf(&told, "Generated Kitfile:\n\n%.*s", KV_ARG(yaml));
+    kv_cli_block(cli, KV_INFO, kv_buf_sv(&told));
     kv_cli_say(cli, "Saved to path '%s'", path);
     return kv_is_json(a->format) ? print_json(cli, kitfile, path, err) : KV_OK;
 }

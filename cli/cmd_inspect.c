@@ -27,7 +27,7 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     kv_sv json = {kitfile, n_kitfile};
     KV_TRY(kv_kit_inspect_json(kit.manifest, json, &text, &n_text, err));
     if (!kv_is_json(a->format)) {
-        kv_cli_line(cli, KV_INFO, (kv_sv){text, n_text});
+        kv_cli_block(cli, KV_INFO, (kv_sv){text, n_text});
         return KV_OK;
     }
     kv_cli_put(cli, (kv_sv){text, n_text});

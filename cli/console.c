@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include "cli/progress.h"
 
-enum { BARS_MAX = 16, REDRAW_US = 150000 };
+enum { BARS_MAX = 16, REDRAW_US = 150000, LINE_MAX_BYTES = 16 << 20 };
 
 typedef struct bar {
     uint64_t id, done, total, begun_us;
@@ -156,6 +156,14 @@ static const struct {
 };
 
 void kv_console_line(kv_console *c, kv_level level, kv_sv text)
+{
+    while (text.n && text.p[text.n - 1] == '\n') text.n--;
+    kv_auto_buf shown = KV_BUF(LINE_MAX_BYTES);
+    kv_visible_add(&shown, text);
+    kv_console_block(c, level, kv_buf_sv(&shown));
+}
+
+void kv_console_block(kv_console *c, kv_level level, kv_sv text)
 {
     if (level < c->level) return;
     while (text.n && text.p[text.n - 1] == '\n') text.n--;

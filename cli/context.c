@@ -184,6 +184,11 @@ void kv_cli_line(const kv_cli *cli, kv_level level, kv_sv text)
     kv_console_line(cli->console, level, text);
 }
 
+void kv_cli_block(const kv_cli *cli, kv_level level, kv_sv text)
+{
+    kv_console_block(cli->console, level, text);
+}
+
 void kv_cli_put(const kv_cli *cli, kv_sv bytes)
 {
     kv_console_put(cli->console, bytes);

@@ -27,6 +27,8 @@ const kv_report *kv_cli_report(const kv_cli *cli);
 void kv_cli_say(const kv_cli *cli, const char *fmt, ...) KV_PRINTF(2, 3);
 /** One line of any level and length. */
 void kv_cli_line(const kv_cli *cli, kv_level level, kv_sv text);
+/** Text in several lines that was made here, JSON or YAML, as they are. */
+void kv_cli_block(const kv_cli *cli, kv_level level, kv_sv text);
 /** Bytes of a result to standard output as they are, whatever the level. */
 void kv_cli_put(const kv_cli *cli, kv_sv bytes);
 /** Everything on standard input, at most out->max bytes. */

@@ -80,14 +80,3 @@ bool kv_prints_object(const kv_cmd *cmd, const void *args)
     const kv_opt *o = find_format(cmd, args);
     return o && o->words; /* the others are older: a table, or kit's own */
 }
-
-void kv_plain_add(kv_buf *out, kv_sv text)
-{
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        if (c < 0x20 || c == 0x7f || c == '\\')
-            kv_buf_addf(out, "\\%03o", c);
-        else
-            kv_buf_addc(out, (char)c);
-    }
-}

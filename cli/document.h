@@ -32,6 +32,3 @@ bool kv_is_json(const char *format);
 /** Whether the command's result will be an object of ours: --format json of KV_OPT_FORMAT. What it
  * says besides goes to standard error then. */
 bool kv_prints_object(const kv_cmd *cmd, const void *args);
-/** Appends text for a terminal: control bytes and backslashes as \ooo, so that a name that came
- * from outside is one line and moves no cursor. */
-void kv_plain_add(kv_buf *out, kv_sv text);

@@ -33,22 +33,31 @@ static size_t width_of(kv_sv s)
     return n;
 }
 
+/* Appends a cell as it is shown; returns its width. */
+static size_t add_cell(kv_buf *out, kv_sv cell)
+{
+    size_t from = out->n;
+    kv_visible_add(out, cell);
+    return width_of(kv_sv_from(kv_buf_sv(out), from));
+}
+
 void kv_table_format(kv_buf *out, const kv_sv *cells, size_t n_rows, size_t n_columns)
 {
     enum { GAP = 3, COLUMNS_MAX = 16 };
     size_t width[COLUMNS_MAX] = {0};
+    kv_auto_buf scratch = KV_BUF(out->max);
     if (n_columns > COLUMNS_MAX) n_columns = COLUMNS_MAX;
     for (size_t row = 0; row < n_rows; row++)
         for (size_t col = 0; col < n_columns; col++) {
-            size_t w = width_of(cells[row * n_columns + col]);
+            kv_buf_truncate(&scratch, 0);
+            size_t w = add_cell(&scratch, cells[row * n_columns + col]);
             if (w > width[col]) width[col] = w;
         }
     for (size_t row = 0; row < n_rows; row++) {
         for (size_t col = 0; col < n_columns; col++) {
-            kv_sv cell = cells[row * n_columns + col];
-            kv_buf_add(out, cell);
+            size_t w = add_cell(out, cells[row * n_columns + col]);
             if (col + 1 == n_columns) break;
-            for (size_t w = width_of(cell); w < width[col] + GAP; w++) kv_buf_addc(out, ' ');
+            for (; w < width[col] + GAP; w++) kv_buf_addc(out, ' ');
         }
         kv_buf_addc(out, '\n');
     }

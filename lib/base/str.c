@@ -314,3 +314,33 @@ uint64_t kv_rd_u64le(kv_rd *r)
     for (size_t i = s.n; i-- > 0;) v = v << 8 | (uint8_t)s.p[i];
     return v;
 }
+
+/* The bytes of the control character that s begins with; 0: it is none. */
+static size_t control_length(kv_sv s)
+{
+    unsigned char c = (unsigned char)s.p[0];
+    if (c < 0x20 || c == 0x7f) return 1;
+    if (c != 0xc2 || s.n < 2) return 0;
+    return (unsigned char)s.p[1] >= 0x80 && (unsigned char)s.p[1] < 0xa0 ? 2 : 0;
+}
+
+static void add_escaped(kv_buf *out, kv_sv text, bool backslashes)
+{
+    while (text.n) {
+        size_t n = control_length(text);
+        if (!n && backslashes && text.p[0] == '\\') n = 1;
+        for (size_t i = 0; i < n; i++) kv_buf_addf(out, "\\%03o", (unsigned char)text.p[i]);
+        if (!n) kv_buf_addc(out, text.p[0]);
+        text = kv_sv_from(text, n ? n : 1);
+    }
+}
+
+void kv_visible_add(kv_buf *out, kv_sv text)
+{
+    add_escaped(out, text, false);
+}
+
+void kv_plain_add(kv_buf *out, kv_sv text)
+{
+    add_escaped(out, text, true);
+}

@@ -57,6 +57,11 @@ kv_sv kv_buf_sv(const kv_buf *b);
 char *kv_buf_take(kv_buf *b);
 void kv_buf_clear(kv_buf *b); /* frees; reusable with the same max */
 #define kv_auto_buf KV_CLEANUP(kv_buf_clear) kv_buf
+/** Appends text for people: control characters (C0, DEL, C1 in UTF-8) as \\ooo, so that what came
+ * from outside is one line and moves no cursor. */
+void kv_visible_add(kv_buf *out, kv_sv text);
+/** The same, and backslashes too, so that it can be read back: names in lists. */
+void kv_plain_add(kv_buf *out, kv_sv text);
 
 /* --- bounded reader over hostile bytes; sticky failure --- */
 typedef struct kv_rd {

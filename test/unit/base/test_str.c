@@ -151,6 +151,31 @@ static void errors(void **state)
     assert_int_equal(strlen(err.msg), sizeof(err.msg) - 1);
 }
 
+static void controls(void **state)
+{
+    static const struct {
+        kv_sv text;
+        const char *visible, *plain;
+    } CASES[] = {
+        {KV_SV_INIT(""), "", ""},
+        {KV_SV_INIT("model é ☃ \xf0\x9f\x98\x80"), "model é ☃ \xf0\x9f\x98\x80",
+         "model é ☃ \xf0\x9f\x98\x80"},
+        {KV_SV_INIT("a\nb\r\t\x1b[31m\x7f"), "a\\012b\\015\\011\\033[31m\\177",
+         "a\\012b\\015\\011\\033[31m\\177"},
+        {KV_SV_INIT("a\0b"), "a\\000b", "a\\000b"},
+        {KV_SV_INIT("\xc2\x9b\xc2\xa0\xc2"), "\\302\\233\xc2\xa0\xc2", "\\302\\233\xc2\xa0\xc2"},
+        {KV_SV_INIT("c:\\x\\012"), "c:\\x\\012", "c:\\134x\\134012"},
+    };
+    (void)state;
+    for (size_t i = 0; i < KV_COUNT(CASES); i++) {
+        kv_auto_buf visible = KV_BUF(1000), plain = KV_BUF(1000);
+        kv_visible_add(&visible, CASES[i].text);
+        kv_plain_add(&plain, CASES[i].text);
+        assert_true(kv_sv_is(kv_buf_sv(&visible), CASES[i].visible));
+        assert_true(kv_sv_is(kv_buf_sv(&plain), CASES[i].plain));
+    }
+}
+
 static void arenas(void **state)
 {
     (void)state;
@@ -167,4 +192,4 @@ static void arenas(void **state)
 
 KV_TEST_MAIN(cmocka_unit_test(cuts_and_finds), cmocka_unit_test(numbers), cmocka_unit_test(utf8),
              cmocka_unit_test(buffers), cmocka_unit_test(reader), cmocka_unit_test(paths),
-             cmocka_unit_test(errors), cmocka_unit_test(arenas))
+             cmocka_unit_test(errors), cmocka_unit_test(controls), cmocka_unit_test(arenas))

@@ -32,6 +32,17 @@ static void prints_sizes(void **state)
     }
 }
 
+static void tables_hold_one_line_per_row(void **state)
+{
+    static const kv_sv CELLS[] = {KV_SV_INIT("a\n\x1b[2Jb"), KV_SV_INIT("x\\y\x7f"),
+                                  KV_SV_INIT("c\xc2\x9b"), KV_SV_INIT("\xc2\xa0")};
+    (void)state;
+    kv_auto_buf out = KV_BUF(1000);
+    kv_table_format(&out, CELLS, 2, 2);
+    assert_string_equal(out.p, "a\\012\\033[2Jb   x\\y\\177\n"
+                               "c\\302\\233       \xc2\xa0\n");
+}
+
 static void pads_tables(void **state)
 {
     static const kv_sv CELLS[] = {
@@ -47,4 +58,5 @@ static void pads_tables(void **state)
                                "a\xff                 yy\n");
 }
 
-KV_TEST_MAIN(cmocka_unit_test(prints_sizes), cmocka_unit_test(pads_tables))
+KV_TEST_MAIN(cmocka_unit_test(prints_sizes), cmocka_unit_test(pads_tables),
+             cmocka_unit_test(tables_hold_one_line_per_row))
