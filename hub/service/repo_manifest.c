@@ -336,7 +336,7 @@ static kv_code write_number(job *j, kv_tx *tx, int64_t number, kv_error *err)
     return kv_q_repository_set_last_number(tx, j->repo.id, number, err);
 }
 
-/* {"digest":D}, and the number that the version got by this tag. */
+/* {"digest":D}, and the number of the version, if it has one. */
 static void tag_value(const char *digest, int64_t number, kv_buf *out)
 {
     kv_jout w = kv_jout_make(out, KV_JSON_JCS, 0);
@@ -377,7 +377,8 @@ static kv_code write_all(job *j, kv_tx *tx, kv_error *err)
                                                            : 0; /* 0: not due */
     if (!j->version.live) KV_TRY(write_version(j, tx, number, err));
     if (number) KV_TRY(write_number(j, tx, number, err));
-    for (size_t i = 0; i < p->n_tags; i++) KV_TRY(write_tag(j, tx, p->tags[i], number, err));
+    int64_t has = number ? number : j->version.number;
+    for (size_t i = 0; i < p->n_tags; i++) KV_TRY(write_tag(j, tx, p->tags[i], has, err));
     return KV_OK;
 }
 

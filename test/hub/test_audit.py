@@ -118,6 +118,19 @@ def test_what_a_day_leaves(own_closed):
     assert numbers == [1, 2]
 
 
+def test_a_tag_tells_the_number_of_its_version(own_closed):
+    c = own_closed
+    one = c.oci("anna").push("v1")
+    data = c.oci("anna").get("v1").body
+    assert c.oci("anna").put("again", data).status == 201  # a version that has its number
+    two = c.oci("anna").push("v1")
+    assert c.oci("anna").put("v1", data).status == 201
+    found = [leaf for leaf in leaves(c.hub, c.admin) if leaf["action"] in ("tag.created", "tag.moved")]
+    assert [(leaf["object"]["ref"], leaf["new"]["digest"], leaf["new"]["number"]) for leaf in found] == [
+        ("v1", one, 1), ("again", one, 1), ("v1", two, 2), ("v1", one, 1),
+    ]  # fmt: skip
+
+
 def test_files_prove_themselves(own_closed):
     c = own_closed
     for i in range(140):  # beyond a full tile
