@@ -165,6 +165,10 @@ static kv_code fill(kv_manifest *m, kv_sv content_type, kv_error *err)
     KV_TRY(kv_jdoc_parse(m->bytes, &m->mem->doc, err));
     raw_manifest raw;
     KV_TRY(kv_json_bind(kv_jdoc_root(m->mem->doc), &MANIFEST, arena, "", &raw, err));
+    if (raw.schema_version == 1)
+        return kv_fail(err, KV_E_UNSUPPORTED,
+                       "Docker manifests of schema version 1 are not supported: write the image "
+                       "anew with a tool that makes schema version 2 or OCI manifests");
     if (raw.schema_version != 2) return kv_fail(err, KV_E_INVALID, "schemaVersion: expected 2");
     KV_TRY(find_type(&raw, content_type, m, err));
     m->artifact_type = raw.artifact_type;

@@ -138,6 +138,15 @@ def test_bad_manifest(oci, case):
     assert oci.get("v1").status == 404
 
 
+def test_docker_schema_1_is_refused_in_plain_words(oci):
+    signed = {"schemaVersion": 1, "name": "a/b", "tag": "v1", "architecture": "amd64",
+              "fsLayers": [{"blobSum": digest(b"x")}], "history": [], "signatures": []}  # fmt: skip
+    for kind in ("v1+json", "v1+prettyjws"):
+        r = oci.put("v1", json.dumps(signed).encode(), f"application/vnd.docker.distribution.manifest.{kind}")
+        assert (r.status, r.codes()) == (400, ["MANIFEST_INVALID"])
+        assert "schema version 1 are not supported" in r.json()["errors"][0]["message"]
+
+
 def test_too_large(oci):
     data = oci.image(annotations={str(i): "x" * 10000 for i in range(1700)})
     r = oci.put("v1", data)
