@@ -13,8 +13,9 @@
 typedef struct kv_store kv_store;
 
 /**
- * Opens the store of a home directory (kit's KITOPS_HOME). Nothing is read or made; a home that
+ * Opens the store of a home directory (kit's KITOPS_HOME). Nothing is made; a home that
  * does not exist is an empty store, and its directories come with the first thing stored.
+ * Errors: KV_E_UNSUPPORTED, KV_E_CORRUPT (storage/oci-layout is not of version 1.0.0).
  * Ownership: kv_store_close. Threads: a store is shared. Source: kit-compat 4.1.
  */
 KV_API KV_MUST_CHECK kv_code kv_store_open(const char *home, kv_store **out, kv_error *err);

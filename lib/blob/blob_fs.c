@@ -20,6 +20,7 @@
 #include "base/flusher.h"
 #include "blob/blob.h"
 #include "codec/text.h"
+#include "oci/image_layout.h"
 
 /* Dirty bytes are pushed to the disk in steps while more arrive, and the disk's own cache is flushed
  * in larger ones, so that the sync at the end of a large upload has little left to wait for. */
@@ -339,10 +340,10 @@ static kv_code open_dir(const char *root, const char *sub, int *out, kv_error *e
 
 static kv_code write_layout(const char *root, kv_error *err)
 {
-    kv_auto_str path = kv_path_join(root, "oci-layout");
+    kv_auto_str path = kv_path_join(root, KV_IMAGE_LAYOUT_FILE);
     if (!path) return kv_fail(err, KV_E_NOMEM, "out of memory");
-    if (access(path, F_OK) == 0) return KV_OK;
-    return kv_file_write(path, KV_SV("{\"imageLayoutVersion\":\"1.0.0\"}"), 0644, err);
+    if (access(path, F_OK) == 0) return kv_image_layout_check(path, err);
+    return kv_file_write(path, KV_SV(KV_IMAGE_LAYOUT_TEXT), 0644, err);
 }
 
 kv_code kv_blobs_open_fs(const char *dir, kv_blobs **out, kv_error *err)

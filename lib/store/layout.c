@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "codec/text.h"
+#include "oci/image_layout.h"
 #include "store/store_priv.h"
 
 enum { LOCK_WAIT_MS = 30000, RANDOM_BYTES = 8, COPY_BYTES = 256 * 1024 };
@@ -122,7 +123,7 @@ kv_code kv_store_prepare(kv_store *s, kv_error *err)
     /* Under the lock, or an empty index.json could replace one that was just filled. */
     kv_auto_fd lock = -1;
     KV_TRY(kv_store_lock(s, &lock, err));
-    KV_TRY(write_if_missing(s, "oci-layout", KV_SV("{\"imageLayoutVersion\":\"1.0.0\"}"), err));
+    KV_TRY(write_if_missing(s, KV_IMAGE_LAYOUT_FILE, KV_SV(KV_IMAGE_LAYOUT_TEXT), err));
     kv_auto_buf empty = KV_BUF(1024);
     kv_store_index_format(&(kv_store_list){0}, true, &empty);
     KV_TRY(kv_buf_check(&empty, err));

@@ -34,7 +34,8 @@ static kv_code old_path(const kv_store *s, const char *layout, const char *name,
                         kv_error *err)
 {
     kv_buf_truncate(out, 0);
-    return kv_store_path(s, out, err, "storage/%s/%s", layout, name);
+    return kv_store_path(s, out, err, "storage%s%s%s%s", *layout ? "/" : "", layout,
+                         *name ? "/" : "", name);
 }
 
 /* --- finding --- */

@@ -9,8 +9,17 @@
 
 #include "base/file.h"
 #include "codec/hasher.h"
+#include "oci/image_layout.h"
 #include "store/layout.h"
 #include "store/store_priv.h"
+
+/* What a later version of the layout means nobody knows, so nothing is read by the rules of ours. */
+static kv_code check_layout(const kv_store *s, kv_error *err)
+{
+    kv_auto_buf path = KV_BUF(KV_STORE_PATH_MAX);
+    KV_TRY(kv_store_path(s, &path, err, "storage/" KV_IMAGE_LAYOUT_FILE));
+    return kv_image_layout_check(path.p, err);
+}
 
 kv_code kv_store_open(const char *home, kv_store **out, kv_error *err)
 {
@@ -20,8 +29,12 @@ kv_code kv_store_open(const char *home, kv_store **out, kv_error *err)
         kv_store_close(s);
         return kv_fail(err, KV_E_NOMEM, "out of memory");
     }
-    *out = s;
-    return KV_OK;
+    kv_code rc = check_layout(s, err);
+    if (rc == KV_OK)
+        *out = s;
+    else
+        kv_store_close(s);
+    return rc;
 }
 
 void kv_store_close(kv_store *s)

@@ -720,6 +720,16 @@ static void many_writers(void **state)
 }
 
 #define ROW(f) cmocka_unit_test_setup_teardown(f, tmpdir_setup, tmpdir_teardown)
+static void refuses_another_layout(void **state)
+{
+    kv_store *s = NULL;
+    kv_error err = {0};
+    tmpdir_write(*state, "storage/oci-layout", KV_SV("{\"imageLayoutVersion\":\"9.9.9\"}"), 0644);
+    assert_int_equal(kv_store_open(*state, &s, &err), KV_E_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "storage/oci-layout' has imageLayoutVersion '9.9.9'"));
+    assert_null(s);
+}
+
 KV_TEST_MAIN(ROW(empty_home), ROW(layout_is_kits), ROW(tags_and_resolve), ROW(list_order),
              ROW(remove_counts_references), ROW(remove_of_all_tags),
              ROW(remove_beside_a_damaged_kit), ROW(add_needs_blobs), ROW(damaged_lists),
@@ -729,4 +739,4 @@ KV_TEST_MAIN(ROW(empty_home), ROW(layout_is_kits), ROW(tags_and_resolve), ROW(li
              ROW(gc_removes_what_nobody_uses), ROW(gc_tidies_the_shared_index),
              ROW(gc_keeps_what_is_in_use), ROW(gc_without_knowing_removes_no_blob),
              ROW(gc_of_no_home), ROW(replaces_a_damaged_blob), ROW(migrates_old_stores),
-             ROW(keeps_damaged_old_stores), ROW(many_writers))
+             ROW(keeps_damaged_old_stores), ROW(many_writers), ROW(refuses_another_layout))
