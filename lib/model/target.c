@@ -347,15 +347,21 @@ kv_code kv_target_open_file(kv_target *t, kv_sv path, int *out_fd, kv_error *err
 
 /* --- staging --- */
 
+/* The target itself has a name for people, too. */
+static kv_sv shown(kv_sv path)
+{
+    return path.n ? path : KV_SV(".");
+}
+
 static kv_code not_a_directory(kv_sv path, kv_error *err)
 {
     return kv_fail(err, KV_E_EXISTS, "path '%.*s' already exists and is not a directory",
-                   KV_ARG(path));
+                   KV_ARG(shown(path)));
 }
 
 static kv_code exists(kv_sv path, kv_error *err)
 {
-    return kv_fail(err, KV_E_EXISTS, "path '%.*s' already exists", KV_ARG(path));
+    return kv_fail(err, KV_E_EXISTS, "path '%.*s' already exists", KV_ARG(shown(path)));
 }
 
 kv_code kv_target_dir(kv_target *t, kv_sv path, unsigned mode, kv_error *err)
@@ -378,7 +384,7 @@ static kv_code may_write(const kv_target *t, kv_sv path, kv_found found, bool *o
     if (!t->opts.overwrite) return exists(path, err);
     if (found == KV_FOUND_FILE) return KV_OK;
     return kv_fail(err, KV_E_EXISTS, "path '%.*s' already exists and is not a regular file",
-                   KV_ARG(path));
+                   KV_ARG(shown(path)));
 }
 
 kv_code kv_target_file(kv_target *t, kv_sv path, unsigned mode, bool *out_skip, kv_error *err)

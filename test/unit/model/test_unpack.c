@@ -100,7 +100,7 @@ static void refuses_what_could_escape(void **state)
          "path 'file' already exists and is not a directory"},
         {"directory where a file is", "file", '5', KV_E_EXISTS,
          "path 'file' already exists and is not a directory"},
-        {"the target itself as a file", ".", '0', KV_E_EXISTS, "already exists"},
+        {"the target itself as a file", ".", '0', KV_E_EXISTS, "path '.' already exists"},
     };
     for (size_t i = 0; i < KV_COUNT(CASES); i++) {
         for (int overwrite = 0; overwrite < 2; overwrite++) {
