@@ -71,7 +71,7 @@ KV_API KV_MUST_CHECK kv_code kv_remote_blob(kv_remote *r, const kv_descriptor *d
 typedef struct kv_remote_stream kv_remote_stream;
 KV_API KV_MUST_CHECK kv_code kv_remote_stream_open(kv_remote *r, const kv_descriptor *d,
                                                    kv_remote_stream **out, kv_error *err);
-/** The same from byte offset on. Unless it is 0 nothing is verified: only a whole blob has a digest. */
+/** The same from byte offset on, and nothing is verified: for a part, or a caller who hashes. */
 KV_API KV_MUST_CHECK kv_code kv_remote_stream_open_at(kv_remote *r, const kv_descriptor *d,
                                                       uint64_t offset, kv_remote_stream **out,
                                                       kv_error *err);

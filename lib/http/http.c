@@ -21,6 +21,7 @@ enum {
     PATIENCE_S = 60,
     HEADERS_MAX = 32,
     READ_STEP = 64 * 1024,
+    DRAIN_STEP = 64 * 1024,
 };
 
 struct kv_http {
@@ -104,6 +105,29 @@ kv_code kv_http_read(kv_http_response *r, void *dst, size_t n, size_t *out_n, kv
         r->exchange->ops->close(r->exchange);
         r->exchange = NULL;
     }
+    return KV_OK;
+}
+
+/* For a transport that can only be read from. */
+static kv_code drain_by_reading(kv_http_exchange *x, kv_http_sink *sink, void *ctx, kv_error *err)
+{
+    kv_auto_str block = malloc(DRAIN_STEP);
+    if (!block) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    for (;;) {
+        size_t n;
+        KV_TRY(x->ops->read(x, block, DRAIN_STEP, &n, err));
+        if (n == 0) return KV_OK;
+        KV_TRY(sink(ctx, block, n, err));
+    }
+}
+
+kv_code kv_http_drain(kv_http_response *r, kv_http_sink *sink, void *ctx, kv_error *err)
+{
+    kv_http_exchange *x = r->exchange;
+    if (!x) return KV_OK;
+    KV_TRY(x->ops->drain ? x->ops->drain(x, sink, ctx, err) : drain_by_reading(x, sink, ctx, err));
+    x->ops->close(x);
+    r->exchange = NULL;
     return KV_OK;
 }
 

@@ -85,6 +85,11 @@ KV_MUST_CHECK kv_code kv_http_open(kv_http *http, const kv_http_request *req, kv
 /** Between 1 and n bytes, 0 at the end. A body shorter than its Content-Length is KV_E_NETWORK. */
 KV_MUST_CHECK kv_code kv_http_read(kv_http_response *resp, void *dst, size_t n, size_t *out_n,
                                    kv_error *err);
+/** Takes n bytes that live until it returns. An error of it ends the transfer. */
+typedef kv_code kv_http_sink(void *ctx, const void *p, size_t n, kv_error *err);
+/** Hands what is left of the body to sink, piece by piece and without a copy; ends as kv_http_read. */
+KV_MUST_CHECK kv_code kv_http_drain(kv_http_response *resp, kv_http_sink *sink, void *ctx,
+                                    kv_error *err);
 /**
  * The pause before another try, for callers whose requests are `once`: as the client's own, growing
  * with tried (from 0); a Retry-After of resp (may be NULL) wins. Errors: KV_E_CANCELLED.

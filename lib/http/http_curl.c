@@ -51,6 +51,8 @@ struct channel {
     bool head_done, paused, done;
     CURLcode result;
 
+    kv_http_sink *sink; /* takes the body as it comes; NULL outside of drain */
+    void *sink_ctx;
     char *dst; /* where the current read wants bytes; NULL between reads */
     size_t room, got;
     char *spill; /* what did not fit into dst; at most RECEIVE_BYTES */
@@ -122,6 +124,7 @@ static size_t on_write(char *p, size_t size, size_t count, void *arg)
     channel *c = arg;
     size_t n = size * count;
     if (n == 0) return 0;
+    if (c->sink) return c->sink(c->sink_ctx, p, n, &c->broken) == KV_OK ? n : 0;
     if (c->room == 0 || c->spill_n) {
         c->paused = true;
         return CURL_WRITEFUNC_PAUSE;
@@ -382,13 +385,20 @@ static void perform(channel *c)
         }
 }
 
-/* Goes on until the head is there (body: until bytes are there) or the transfer ended. */
-static kv_code drive(channel *c, bool body, kv_error *err)
+typedef enum goal { TO_HEAD, TO_BYTES, TO_END } goal;
+
+static bool has_reached(const channel *c, goal g)
+{
+    return c->done || (g == TO_HEAD && c->head_done) || (g == TO_BYTES && c->got > 0);
+}
+
+/* Goes on until the goal is reached or the transfer ended. */
+static kv_code drive(channel *c, goal g, kv_error *err)
 {
     for (;;) {
         KV_TRY(kv_check_cancel(c->report, err));
         perform(c);
-        if (c->done || (body ? c->got > 0 : c->head_done)) return KV_OK;
+        if (has_reached(c, g)) return KV_OK;
         if (curl_multi_poll(c->multi, NULL, 0, POLL_MS, NULL) != CURLM_OK)
             return kv_fail(err, KV_E_INTERNAL, "libcurl cannot wait for the network");
     }
@@ -422,7 +432,7 @@ static kv_code run_head(channel *c, const kv_http_wire *w, kv_http_head *head, k
     KV_TRY(set_all(c, w, err));
     if (curl_multi_add_handle(c->multi, c->easy) != CURLM_OK)
         return kv_fail(err, KV_E_INTERNAL, "libcurl takes no request");
-    KV_TRY(drive(c, false, err));
+    KV_TRY(drive(c, TO_HEAD, err));
     if (c->done && (c->result != CURLE_OK || !c->head_done)) {
         if (c->result == CURLE_OK) c->result = CURLE_GOT_NOTHING;
         return fail_curl(c, &head->unreachable, err);
@@ -464,17 +474,21 @@ static size_t take_spill(channel *c, char *dst, size_t n)
     return n;
 }
 
+static void go_on(channel *c)
+{
+    if (!c->paused) return;
+    c->paused = false;
+    CURLcode rc = curl_easy_pause(c->easy, CURLPAUSE_CONT); /* may call on_write */
+    if (rc && !c->done) {
+        c->done = true;
+        c->result = rc;
+    }
+}
+
 static kv_code read_more(channel *c, kv_error *err)
 {
-    if (c->paused) {
-        c->paused = false;
-        CURLcode rc = curl_easy_pause(c->easy, CURLPAUSE_CONT); /* may call on_write */
-        if (rc && !c->done) {
-            c->done = true;
-            c->result = rc;
-        }
-    }
-    if (!c->got && !c->done) KV_TRY(drive(c, true, err));
+    go_on(c);
+    if (!c->got && !c->done) KV_TRY(drive(c, TO_BYTES, err));
     bool unreachable;
     if (!c->got && c->result != CURLE_OK) return fail_curl(c, &unreachable, err);
     return KV_OK;
@@ -493,6 +507,29 @@ static kv_code curl_read(kv_http_exchange *base, void *dst, size_t n, size_t *ou
     *out_n = c->got;
     c->dst = NULL;
     c->room = 0;
+    return rc;
+}
+
+static kv_code drain_more(channel *c, kv_error *err)
+{
+    if (c->spill_n) KV_TRY(c->sink(c->sink_ctx, c->spill + c->spill_at, c->spill_n, err));
+    c->spill_n = 0;
+    go_on(c);
+    if (!c->done) KV_TRY(drive(c, TO_END, err));
+    bool unreachable;
+    return c->result == CURLE_OK ? KV_OK : fail_curl(c, &unreachable, err);
+}
+
+static kv_code curl_drain(kv_http_exchange *base, kv_http_sink *sink, void *ctx, kv_error *err)
+{
+    channel *c = (channel *)(void *)base;
+    c->sink = sink;
+    c->sink_ctx = ctx;
+    sigset_t old;
+    pipe_hold(&old);
+    kv_code rc = drain_more(c, err);
+    pipe_release(&old);
+    c->sink = NULL;
     return rc;
 }
 
@@ -521,7 +558,12 @@ static void curl_free_all(kv_http_transport *base)
 }
 
 static const kv_http_transport_ops CURL_OPS = {
-    .start = curl_start, .read = curl_read, .close = curl_close, .free = curl_free_all};
+    .start = curl_start,
+    .read = curl_read,
+    .drain = curl_drain,
+    .close = curl_close,
+    .free = curl_free_all,
+};
 
 kv_code kv_http_transport_curl(const kv_http_options *options, kv_http_transport **out,
                                kv_error *err)

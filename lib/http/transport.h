@@ -30,6 +30,8 @@ typedef struct kv_http_transport_ops {
                      kv_http_exchange **out, kv_error *err);
     /** 1..n bytes of the answer's body; 0 at its end. */
     kv_code (*read)(kv_http_exchange *x, void *dst, size_t n, size_t *out_n, kv_error *err);
+    /** The rest of the body to sink, from the transport's own buffers. NULL: read is used. */
+    kv_code (*drain)(kv_http_exchange *x, kv_http_sink *sink, void *ctx, kv_error *err);
     void (*close)(kv_http_exchange *x); /* before the end: the connection is dropped */
     void (*free)(kv_http_transport *t);
 } kv_http_transport_ops;

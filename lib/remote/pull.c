@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/crash.h"
 #include "kitvault/kitfile.h"
@@ -12,8 +13,6 @@
 #include "remote/blobs.h"
 #include "remote/remote.h"
 #include "store/layout.h"
-
-enum { BUFFER_BYTES = 1024 * 1024, NAME_BYTES_MAX = 1024 };
 
 typedef struct pulled { /* one kit of the chain */
     kv_reference ref;
@@ -41,28 +40,48 @@ typedef struct pull_job { /* one kit in work */
     const kv_report *report;
     const kv_manifest *manifest;
     kv_blob_list blobs;
+    bool aside; /* fewer large blobs than processors: hashing is worth a thread of its own */
 } pull_job;
 
+/* Blobs worth a thread: below, starting one costs more than it saves. */
+static const uint64_t LARGE_BYTES = 4u << 20;
+
+static bool has_idle_processors(const kv_blob_list *l)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    for (size_t i = 0; i < l->n; i++) n -= l->items[i]->size >= LARGE_BYTES;
+    return n > 0;
+}
+
 /* --- one blob --- */
+
+typedef struct blob_sink { /* where a blob's bytes go, and who is told */
+    kv_ingest *in;
+    const pull_job *job;
+    const kv_descriptor *d;
+    kv_sv what;
+    uint64_t id;
+} blob_sink;
+
+static kv_code take_piece(void *ctx, const void *p, size_t n, kv_error *err)
+{
+    const blob_sink *s = ctx;
+    KV_TRY(kv_check_cancel(s->job->report, err));
+    KV_TRY(kv_ingest_write(s->in, p, n, err));
+    kv_progress(s->job->report, s->id, s->what, kv_ingest_offset(s->in), s->d->size);
+    return KV_OK;
+}
 
 static kv_code copy(const pull_job *job, const kv_descriptor *d, kv_ingest *in, kv_error *err)
 {
     char buf[KV_COPYING_TEXT_MAX];
-    kv_sv what = kv_copying_text(d, buf);
-    uint64_t id = kv_progress_id();
-    kv_auto_str block = malloc(BUFFER_BYTES);
-    if (!block) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    blob_sink s = {
+        .in = in, .job = job, .d = d, .what = kv_copying_text(d, buf), .id = kv_progress_id()};
     kv_auto(kv_remote_reader) reader = NULL;
     KV_TRY(job->remote->ops->open_blob(job->remote, &d->digest, d->size, kv_ingest_offset(in),
                                        &reader, err));
-    for (;;) {
-        size_t n;
-        KV_TRY(kv_check_cancel(job->report, err));
-        kv_progress(job->report, id, what, kv_ingest_offset(in), d->size);
-        KV_TRY(reader->ops->read(reader, block, BUFFER_BYTES, &n, err));
-        if (n == 0) return KV_OK;
-        KV_TRY(kv_ingest_write(in, block, n, err));
-    }
+    kv_progress(job->report, s.id, s.what, kv_ingest_offset(in), d->size);
+    return kv_remote_reader_drain(reader, take_piece, &s, err);
 }
 
 static kv_code fetch_once(const pull_job *job, const kv_descriptor *d, bool *out_continued,
@@ -71,6 +90,7 @@ static kv_code fetch_once(const pull_job *job, const kv_descriptor *d, bool *out
     kv_auto(kv_ingest) in = NULL;
     KV_TRY(kv_ingest_begin(job->store, &d->digest, d->size, &in, err));
     *out_continued = kv_ingest_offset(in) > 0;
+    if (job->aside && d->size >= LARGE_BYTES) kv_ingest_hash_aside(in);
     KV_TRY(copy(job, d, in, err));
     kv_crash_point("pull.before-commit");
     return kv_ingest_commit(KV_TAKE(in), err);
@@ -143,7 +163,13 @@ static kv_code pull_kit(kv_store *store, pulled *kit, const kv_remote_options *o
     kv_auto_blob_list blobs = {0};
     KV_TRY(kv_blob_list_of(m, &blobs, err));
     pull_job job = {
-        .store = store, .remote = remote, .report = options->report, .manifest = m, .blobs = blobs};
+        .store = store,
+        .remote = remote,
+        .report = options->report,
+        .manifest = m,
+        .blobs = blobs,
+        .aside = has_idle_processors(&blobs),
+    };
     KV_TRY(kv_blob_list_each(&blobs, options->concurrency, pull_blob, &job, err));
     KV_TRY(kv_store_put(store, m->bytes, KV_STORE_MODE_PULLED, &kit->digest, NULL, err));
     kv_crash_point("pull.after-blobs");

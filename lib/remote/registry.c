@@ -237,18 +237,41 @@ static bool is_break(kv_code rc)
     return rc == KV_E_NETWORK || rc == KV_E_TIMEOUT;
 }
 
+static kv_code ensure_open(blob_reader *b, kv_error *err)
+{
+    if (b->resp.exchange) return KV_OK;
+    kv_http_response_clear(&b->resp);
+    return open_at(b, err);
+}
+
+static kv_code check_room(const blob_reader *b, size_t n, kv_error *err)
+{
+    if (n <= b->size - b->at) return KV_OK;
+    return kv_fail(err, KV_E_DIGEST, "the registry sends more than the %llu bytes of %s",
+                   (unsigned long long)b->size, kv_digest_str(&b->digest).s);
+}
+
 static kv_code read_some(blob_reader *b, void *dst, size_t n, size_t *out_n, kv_error *err)
 {
-    if (!b->resp.exchange) {
-        kv_http_response_clear(&b->resp);
-        KV_TRY(open_at(b, err));
-    }
+    KV_TRY(ensure_open(b, err));
     KV_TRY(kv_http_read(&b->resp, dst, n, out_n, err));
     if (*out_n == 0) return kv_fail(err, KV_E_NETWORK, "the answer ended early");
-    if (*out_n > b->size - b->at)
-        return kv_fail(err, KV_E_DIGEST, "the registry sends more than the %llu bytes of %s",
-                       (unsigned long long)b->size, kv_digest_str(&b->digest).s);
-    return KV_OK;
+    return check_room(b, *out_n, err);
+}
+
+/* After the failure *e: KV_OK when reading goes on in a new request, after a pause. */
+static kv_code heal(blob_reader *b, kv_error *e, kv_error *err)
+{
+    bool opened = b->resp.status == 200 || b->resp.status == 206;
+    kv_http_response_clear(&b->resp);
+    /* Failures before an answer have had their tries in the client. */
+    if (!is_break(e->code) || !opened || b->breaks == BREAKS_MAX) {
+        if (err) *err = *e;
+        return e->code;
+    }
+    kv_say(b->r->base.report, KV_DEBUG, "%s: going on at byte %llu", e->msg,
+           (unsigned long long)b->at);
+    return kv_http_wait(b->r->http, b->breaks++, NULL, err);
 }
 
 static kv_code reader_read(kv_remote_reader *base, void *dst, size_t n, size_t *out_n,
@@ -265,17 +288,51 @@ static kv_code reader_read(kv_remote_reader *base, void *dst, size_t n, size_t *
             b->breaks = 0;
             return KV_OK;
         }
-        bool opened = b->resp.status == 200 || b->resp.status == 206;
-        kv_http_response_clear(&b->resp);
-        /* Failures before an answer have had their tries in the client. */
-        if (!is_break(rc) || !opened || b->breaks == BREAKS_MAX) {
+        KV_TRY(heal(b, &e, err));
+    }
+}
+
+typedef struct drain_job {
+    blob_reader *b;
+    kv_http_sink *sink;
+    void *ctx;
+    bool refused; /* the sink failed, which no new request heals */
+} drain_job;
+
+static kv_code drain_piece(void *ctx, const void *p, size_t n, kv_error *err)
+{
+    drain_job *j = ctx;
+    KV_TRY(check_room(j->b, n, err));
+    kv_code rc = j->sink(j->ctx, p, n, err);
+    j->refused = rc != KV_OK;
+    if (j->refused) return rc;
+    j->b->at += n;
+    j->b->breaks = 0;
+    return KV_OK;
+}
+
+static kv_code drain_once(drain_job *j, kv_error *err)
+{
+    KV_TRY(ensure_open(j->b, err));
+    KV_TRY(kv_http_drain(&j->b->resp, drain_piece, j, err));
+    if (j->b->at == j->b->size) return KV_OK;
+    return kv_fail(err, KV_E_NETWORK, "the answer ended early");
+}
+
+static kv_code reader_drain(kv_remote_reader *base, kv_http_sink *sink, void *ctx, kv_error *err)
+{
+    drain_job j = {.b = (blob_reader *)(void *)base, .sink = sink, .ctx = ctx};
+    while (j.b->at < j.b->size) {
+        kv_error e = {0};
+        kv_code rc = drain_once(&j, &e);
+        if (rc == KV_OK) return KV_OK;
+        if (j.refused) {
             if (err) *err = e;
             return rc;
         }
-        kv_say(b->r->base.report, KV_DEBUG, "%s: going on at byte %llu", e.msg,
-               (unsigned long long)b->at);
-        KV_TRY(kv_http_wait(b->r->http, b->breaks++, NULL, err));
+        KV_TRY(heal(j.b, &e, err));
     }
+    return KV_OK;
 }
 
 static void reader_close(kv_remote_reader *base)
@@ -288,7 +345,8 @@ static void reader_close(kv_remote_reader *base)
 static kv_code open_blob(kv_remote *base, const kv_digest *d, uint64_t size, uint64_t offset,
                          kv_remote_reader **out, kv_error *err)
 {
-    static const kv_remote_reader_ops OPS = {.read = reader_read, .close = reader_close};
+    static const kv_remote_reader_ops OPS = {
+        .read = reader_read, .drain = reader_drain, .close = reader_close};
     blob_reader *b = calloc(1, sizeof(*b));
     if (!b) return kv_fail(err, KV_E_NOMEM, "out of memory");
     b->base.ops = &OPS;

@@ -89,18 +89,34 @@ kv_code kv_remote_delete(kv_remote *r, kv_sv ref, kv_error *err)
 
 /* --- streams --- */
 
+kv_code kv_remote_reader_drain(kv_remote_reader *r, kv_http_sink *sink, void *ctx, kv_error *err)
+{
+    enum { STEP = 128 * 1024 };
+    if (r->ops->drain) return r->ops->drain(r, sink, ctx, err);
+    kv_auto_str block = malloc(STEP);
+    if (!block) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    for (;;) {
+        size_t n;
+        KV_TRY(r->ops->read(r, block, STEP, &n, err));
+        if (n == 0) return KV_OK;
+        KV_TRY(sink(ctx, block, n, err));
+    }
+}
+
 struct kv_remote_stream {
     kv_remote_reader *reader;
     kv_digest want;
     kv_hasher hasher;
-    bool partial; /* began behind the start: there is no digest to check */
+    bool verifies; /* else the caller does, or the bytes begin behind the start */
     bool verified;
 };
 
 kv_code kv_remote_stream_open(kv_remote *r, const kv_descriptor *d, kv_remote_stream **out,
                               kv_error *err)
 {
-    return kv_remote_stream_open_at(r, d, 0, out, err);
+    KV_TRY(kv_remote_stream_open_at(r, d, 0, out, err));
+    (*out)->verifies = true;
+    return KV_OK;
 }
 
 kv_code kv_remote_stream_open_at(kv_remote *r, const kv_descriptor *d, uint64_t offset,
@@ -111,7 +127,6 @@ kv_code kv_remote_stream_open_at(kv_remote *r, const kv_descriptor *d, uint64_t 
     kv_auto(kv_remote_stream) s = calloc(1, sizeof(*s));
     if (!s) return kv_fail(err, KV_E_NOMEM, "out of memory");
     s->want = d->digest;
-    s->partial = offset > 0;
     kv_hasher_init(&s->hasher, d->digest.alg);
     KV_TRY(r->ops->open_blob(r, &d->digest, d->size, offset, &s->reader, err));
     *out = KV_TAKE(s);
@@ -124,11 +139,11 @@ kv_code kv_remote_stream_read(kv_remote_stream *s, void *dst, size_t n, size_t *
     *out_n = 0;
     if (s->verified) return KV_OK;
     KV_TRY(s->reader->ops->read(s->reader, dst, n, out_n, err));
+    if (!s->verifies) return KV_OK;
     if (*out_n) {
         kv_hasher_add(&s->hasher, dst, *out_n);
         return KV_OK;
     }
-    if (s->partial) return KV_OK;
     kv_digest got;
     kv_hasher_end(&s->hasher, &got);
     KV_TRY(check_digest(&s->want, &got, err));

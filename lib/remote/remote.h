@@ -43,6 +43,8 @@ struct kv_remote {
 typedef struct kv_remote_reader_ops {
     /* 1..n bytes, 0 at the end: exactly size - offset bytes in all. */
     kv_code (*read)(kv_remote_reader *r, void *dst, size_t n, size_t *out_n, kv_error *err);
+    /* All bytes that are left, to sink, with fewer copies than read makes. NULL: read is used. */
+    kv_code (*drain)(kv_remote_reader *r, kv_http_sink *sink, void *ctx, kv_error *err);
     void (*close)(kv_remote_reader *r);
 } kv_remote_reader_ops;
 struct kv_remote_reader {
@@ -53,6 +55,9 @@ static inline void kv_remote_reader_close(kv_remote_reader *r)
     if (r) r->ops->close(r);
 }
 KV_DEFINE_AUTO(kv_remote_reader, kv_remote_reader_close)
+/** Hands all bytes that are left to sink, whose errors end it. */
+KV_MUST_CHECK kv_code kv_remote_reader_drain(kv_remote_reader *r, kv_http_sink *sink, void *ctx,
+                                             kv_error *err);
 
 /** The OCI registry. As kv_remote_open. */
 KV_MUST_CHECK kv_code kv_remote_open_oci(const kv_reference *ref, const kv_remote_options *options,

@@ -13,7 +13,7 @@
 
 #include "base/crash.h"
 #include "base/file.h"
-#include "codec/hasher.h"
+#include "codec/aside.h"
 #include "kitvault/store.h"
 #include "store/layout.h"
 
@@ -25,7 +25,7 @@ struct kv_ingest {
     kv_store *store;
     kv_digest digest;
     uint64_t size, offset, written_back;
-    kv_hasher hasher;
+    kv_hashing hashing;
     kv_store_temp file;
     bool shared_name; /* the file is ingest/HEX, and stays for the next try */
 };
@@ -73,7 +73,7 @@ kv_code kv_ingest_restart(kv_ingest *in, kv_error *err)
     if (lseek(in->file.fd, 0, SEEK_SET) < 0)
         return kv_fail_sys(err, "cannot seek in '%s'", in->file.path);
     in->offset = in->written_back = 0;
-    kv_hasher_init(&in->hasher, in->digest.alg);
+    kv_hasher_init(kv_hashing_join(&in->hashing), in->digest.alg);
     return KV_OK;
 }
 
@@ -90,7 +90,7 @@ static kv_code reread(kv_ingest *in, kv_error *err)
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return kv_fail_sys(err, "cannot read '%s'", in->file.path);
         if (got == 0) return KV_OK;
-        kv_hasher_add(&in->hasher, block, (size_t)got);
+        kv_hashing_add(&in->hashing, block, (size_t)got);
         in->offset += (uint64_t)got;
     }
 }
@@ -102,11 +102,16 @@ kv_code kv_ingest_begin(kv_store *s, const kv_digest *d, uint64_t size, kv_inges
     kv_auto(kv_ingest) in = calloc(1, sizeof(*in));
     if (!in) return kv_fail(err, KV_E_NOMEM, "out of memory");
     *in = (kv_ingest){.store = s, .digest = *d, .size = size, .file = KV_STORE_TEMP_NONE};
-    kv_hasher_init(&in->hasher, d->alg);
+    kv_hasher_init(&in->hashing.hasher, d->alg);
     KV_TRY(open_file(in, err));
     KV_TRY(reread(in, err));
     *out = KV_TAKE(in);
     return KV_OK;
+}
+
+void kv_ingest_hash_aside(kv_ingest *in)
+{
+    kv_hashing_aside(&in->hashing);
 }
 
 uint64_t kv_ingest_offset(const kv_ingest *in)
@@ -125,7 +130,7 @@ kv_code kv_ingest_write(kv_ingest *in, const void *p, size_t n, kv_error *err)
 {
     if (in->file.fd < 0 || n > in->size - in->offset) return refuse(in, err);
     KV_TRY(kv_write_all(in->file.fd, in->file.path, p, n, err));
-    kv_hasher_add(&in->hasher, p, n);
+    kv_hashing_add(&in->hashing, p, n);
     in->offset += n;
     if (kv_store_waits(in->store) && in->offset - in->written_back >= WRITE_BACK_BYTES) {
         /* A hint: the fsync at the end reports what fails. */
@@ -144,7 +149,7 @@ static kv_code commit(kv_ingest *in, bool replace, kv_error *err)
                        (unsigned long long)in->offset, (unsigned long long)in->size,
                        kv_digest_str(&in->digest).s);
     kv_digest got;
-    kv_hasher_end(&in->hasher, &got);
+    kv_hasher_end(kv_hashing_join(&in->hashing), &got);
     if (!kv_digest_eq(&got, &in->digest)) return refuse(in, err);
     bool existed = !replace && kv_store_has(in->store, &in->digest, in->size);
     kv_crash_point("ingest.before-rename");
@@ -180,5 +185,6 @@ void kv_ingest_close(kv_ingest *in)
         in->file.path = NULL;
     }
     kv_store_temp_drop(&in->file);
+    (void)kv_hashing_join(&in->hashing);
     free(in);
 }

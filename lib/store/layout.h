@@ -40,6 +40,8 @@ bool kv_store_waits(const kv_store *s);
  * durable what was stored so a while ago; in a store that waits, everything. */
 KV_MUST_CHECK kv_code kv_store_settle(kv_store *s, kv_error *err);
 #define KV_STORE_NOTE "storage.unsynced"
+/** Bytes are hashed on a thread of their own from here on, where a processor may be free for it. */
+void kv_ingest_hash_aside(kv_ingest *in);
 /** The lock for changes of lists; held while *out_fd is open. */
 KV_MUST_CHECK kv_code kv_store_lock(kv_store *s, int *out_fd, kv_error *err);
 

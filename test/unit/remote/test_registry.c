@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/hasher.h"
 #include "http/transport.h"
 #include "test/test.h"
 
@@ -331,14 +332,65 @@ static void pages_without_links(void **state)
 
 #define BLOB V2 "blobs/" HELLO
 
+typedef struct read_case {
+    const char *name;
+    kv_code want;
+    const char *text;
+    kv_http_fake_step steps[4];
+} read_case;
+
+static kv_code add_piece(void *ctx, const void *p, size_t n, kv_error *err)
+{
+    kv_buf *out = ctx;
+    kv_buf_add(out, (kv_sv){p, n});
+    return kv_buf_check(out, err);
+}
+
+/* The other way of reading, which leaves checking the digest to the caller. */
+static kv_code drain_blob(kv_remote *r, const kv_descriptor *d, kv_error *err)
+{
+    kv_auto_buf bytes = KV_BUF(64);
+    kv_auto(kv_remote_reader) reader = NULL;
+    KV_TRY(r->ops->open_blob(r, &d->digest, d->size, 0, &reader, err));
+    KV_TRY(kv_remote_reader_drain(reader, add_piece, &bytes, err));
+    kv_digest got = kv_digest_of(KV_SHA256, kv_buf_sv(&bytes));
+    return kv_digest_eq(&got, &d->digest) ? KV_OK : KV_E_DIGEST;
+}
+
+static void check_draining(const read_case *c)
+{
+    rig r = rig_new(c->steps, KV_COUNT(c->steps), "hub.example");
+    kv_error err = {0};
+    kv_descriptor d = {.digest = digest_of(HELLO), .size = 6};
+    expect(c->name, drain_blob(r.remote, &d, &err), c->want, &err, c->text);
+    rig_end(&r, c->name);
+}
+
+static kv_code refuse_piece(void *ctx, const void *p, size_t n, kv_error *err)
+{
+    (void)ctx;
+    (void)p;
+    (void)n;
+    return kv_fail(err, KV_E_NETWORK, "no");
+}
+
+/* What a sink says is final, even when it looks like a broken connection. */
+static void ends_when_a_sink_refuses(void **state)
+{
+    (void)state;
+    static const kv_http_fake_step STEPS[] = {{GET, .url = BLOB, .status = 200, .body = "hello\n"}};
+    rig r = rig_new(STEPS, KV_COUNT(STEPS), "hub.example");
+    kv_digest d = digest_of(HELLO);
+    kv_remote_reader *reader = NULL;
+    assert_int_equal(r.remote->ops->open_blob(r.remote, &d, 6, 0, &reader, NULL), KV_OK);
+    assert_int_equal(kv_remote_reader_drain(reader, refuse_piece, NULL, NULL), KV_E_NETWORK);
+    kv_remote_reader_close(reader);
+    rig_end(&r, "refusing sink");
+}
+
 static void reads_blobs(void **state)
 {
-    static const struct {
-        const char *name;
-        kv_code want;
-        const char *text;
-        kv_http_fake_step steps[4];
-    } CASES[] = {
+    static const read_case CASES[] = {
         {"whole",
          KV_OK,
          NULL,
@@ -397,6 +449,7 @@ static void reads_blobs(void **state)
         expect(CASES[i].name, got, CASES[i].want, &err, CASES[i].text);
         if (got == KV_OK) assert_string_equal(bytes, "hello\n");
         rig_end(&r, CASES[i].name);
+        check_draining(&CASES[i]);
     }
 }
 
@@ -633,6 +686,6 @@ static void opens(void **state)
 KV_TEST_MAIN(cmocka_unit_test(resolves), cmocka_unit_test(reads_manifests),
              cmocka_unit_test(puts_manifests), cmocka_unit_test(deletes),
              cmocka_unit_test(lists_tags), cmocka_unit_test(pages_without_links),
-             cmocka_unit_test(reads_blobs), cmocka_unit_test(refuses_large_blobs_in_memory),
-             cmocka_unit_test(uploads_small), cmocka_unit_test(mounts),
-             cmocka_unit_test(uploads_large), cmocka_unit_test(opens))
+             cmocka_unit_test(reads_blobs), cmocka_unit_test(ends_when_a_sink_refuses),
+             cmocka_unit_test(refuses_large_blobs_in_memory), cmocka_unit_test(uploads_small),
+             cmocka_unit_test(mounts), cmocka_unit_test(uploads_large), cmocka_unit_test(opens))
