@@ -155,11 +155,24 @@ static const struct {
     [KV_ERROR] = {"[ERROR] ", "\033[0;31m"},
 };
 
+/* Messages about many things have a line for each, set in; whoever sets in a name of his own fakes
+ * no line of ours. */
+static void add_message(kv_buf *out, kv_sv text)
+{
+    const kv_sv next_line = KV_SV("\n  ");
+    for (size_t at; (at = kv_sv_find_sub(text, next_line)) != SIZE_MAX;) {
+        kv_visible_add(out, kv_sv_sub(text, 0, at));
+        kv_buf_add(out, next_line);
+        text = kv_sv_from(text, at + next_line.n);
+    }
+    kv_visible_add(out, text);
+}
+
 void kv_console_line(kv_console *c, kv_level level, kv_sv text)
 {
     while (text.n && text.p[text.n - 1] == '\n') text.n--;
     kv_auto_buf shown = KV_BUF(LINE_MAX_BYTES);
-    kv_visible_add(&shown, text);
+    add_message(&shown, text);
     kv_console_block(c, level, kv_buf_sv(&shown));
 }
 

@@ -16,8 +16,9 @@ kv_console *kv_console_new(kv_level level, kv_bar_style style, bool to_stderr);
 void kv_console_free(kv_console *c);
 KV_DEFINE_AUTO(kv_console, kv_console_free)
 
-/** One line: prefix by level, first letter in upper case, exactly one newline at its end. Whatever
- * outside text is in it, it stays one line (kv_visible_add). */
+/** One line: prefix by level, first letter in upper case, exactly one newline at its end. Control
+ * characters of outside text are escaped (kv_visible_add), but for line feeds with two blanks behind
+ * them, as messages that list things have them. */
 void kv_console_line(kv_console *c, kv_level level, kv_sv text);
 /** The same of text in several lines that was made here. */
 void kv_console_block(kv_console *c, kv_level level, kv_sv text);

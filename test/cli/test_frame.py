@@ -195,3 +195,9 @@ def test_no_progress_without_terminal(kit):
     tree = make_tree(kit.cwd / "m", {"Kitfile": "model: {path: w}\n"})
     sparse(tree / "w", 64 << 20)
     assert kit.ok("pack", "m").startswith("Saved model layer: ")
+
+
+def test_outside_text_fakes_no_line(kit):
+    r = kit("pack", "a\n[ERROR] b\x1b[2J\x7f")
+    assert r.err.count("\n") == 1
+    assert r"a\012[ERROR] b\033[2J\177" in r.err
