@@ -13,6 +13,7 @@
 #define KV_MT_MODELPACK_MANIFEST "application/vnd.cncf.model.manifest.v1+json"
 #define KV_ANN_CLI_VERSION "ml.kitops.modelkit.cli-version"
 #define KV_ANN_FILEPATH "org.cncf.model.filepath"
+#define KV_ANN_FILE_METADATA "org.cncf.model.file.metadata+json" /* of a raw layer's file */
 #define KV_ANN_SUBTYPE "ml.kitops.modelkit.layer-subtype"
 #define KV_ANN_KITFILE "ml.kitops.modelkit.kitfile" /* whole Kitfile JSON, in ModelPack manifests */
 
@@ -105,6 +106,10 @@ typedef struct kv_layer_type {
 KV_API kv_layer_type kv_layer_type_of(const kv_descriptor *layer);
 /** Kit's media type for a layer. Static storage; NULL for KV_LAYER_UNKNOWN. */
 KV_API const char *kv_layer_media_type(kv_layer_type type);
+/** The same of CNCF ModelPack; prompts are code. */
+KV_API const char *kv_layer_modelpack_type(kv_layer_type type);
+/** "weight", "weight.config", "dataset", "code" (prompts, too), "doc". */
+KV_API const char *kv_layer_modelpack_name(kv_layer_kind kind);
 /** "model", "modelpart", "code", "dataset", "docs", "code" for prompts. */
 KV_API const char *kv_layer_kind_name(kv_layer_kind kind);
 

@@ -70,6 +70,18 @@ typedef enum kv_compression {
 /** "none", "gzip", "gzip-fastest", "zstd". Errors: KV_E_ARG with kit's sentence. */
 KV_API KV_MUST_CHECK kv_code kv_compression_parse(kv_sv text, kv_compression *out, kv_error *err);
 
+/** One blob that was packed, or would be. Borrowed for the call. */
+typedef struct kv_packed {
+    const char
+        *kind;  /* "model", "dataset" ...; of a ModelPack "weight" ...; "config", "manifest" */
+    kv_sv path; /* cleaned; empty for config and manifest */
+    kv_sv media_type;
+    kv_digest digest;
+    kv_digest diff_id; /* layers: of the bytes before compression */
+    uint64_t size;     /* bytes of the blob */
+    bool existed;      /* the store had it */
+} kv_packed;
+
 typedef struct kv_pack_options {
     size_t size;             /* KV_PACK_OPTIONS_INIT */
     const char *context;     /* the directory; NULL: "." */
@@ -81,6 +93,15 @@ typedef struct kv_pack_options {
     unsigned n_threads;          /* layers in work at once; 0: one per processor */
     const kv_kit_source *remote; /* where referenced ModelKits are looked for after the store */
     const kv_report *report;     /* lines, progress, the wish to stop */
+    bool raw;                    /* each entry is one file, whose bytes are the layer */
+    bool model_pack;             /* a CNCF ModelPack in place of a ModelKit */
+    bool normalize_modes;        /* modes do not depend on the umask: 0755 or 0644 */
+    bool dry_run;                /* nothing is written, and no line says that something is saved */
+    bool has_created; /* ModelPack: created (seconds since 1970) is written into the config */
+    int64_t created;
+    /* Called for each layer, the config and the manifest, in that order; NULL: not wanted. */
+    void (*packed)(void *ctx, const kv_packed *p);
+    void *packed_ctx;
 } kv_pack_options;
 #define KV_PACK_OPTIONS_INIT                                                                       \
     {                                                                                              \
@@ -90,12 +111,13 @@ typedef struct kv_pack_options {
  * Packs a directory into a ModelKit of the store and tags it. The layers, config and manifest are
  * the bytes kit writes (compression none). Prints "Saved KIND layer: DIGEST" and so on through the
  * report. out (may be NULL) is the manifest's digest. The process's working directory is not
- * changed.
+ * changed. A ModelPack has the same tars; its config and manifest are those of the model-spec, the
+ * Kitfile stands whole in an annotation, and no time is in it unless has_created.
  * Memory: some MiB per thread, whatever the size of the files.
  * Errors: KV_E_ARG ("invalid arguments: ..."), KV_E_INVALID and KV_E_SYNTAX (the Kitfile, a path in
- * it, .kitignore), KV_E_NOSPACE, KV_E_IO, KV_E_CANCELLED. Blobs stored before an error stay, unused
+ * it, .kitignore), KV_E_UNSUPPORTED (raw layers compressed), KV_E_NOSPACE, KV_E_IO, KV_E_CANCELLED. Blobs stored before an error stay, unused
  * or not, and are taken by the next try; nothing is listed.
- * Threads: several packs into one store at once are fine. Source: kit-compat 2, 8.
+ * Threads: several packs into one store at once are fine. Source: kit-compat 2, 3.2, 8.
  */
 KV_API KV_MUST_CHECK kv_code kv_pack(kv_store *s, const kv_pack_options *opts, kv_digest *out,
                                      kv_error *err);

@@ -14,14 +14,16 @@
 
 enum { PLAIN_BYTES = 256 * 1024, REMARKS_MAX = 1 << 20 };
 
-/* Tar bytes go through add_tar: hashed as they are, then straight into the file, or through a
- * compressor whose output is hashed a second time. */
+/* The layer's bytes go through add_tar: hashed as they are, then straight into the file, or through
+ * a compressor whose output is hashed a second time. */
 typedef struct packer {
     kv_layer_job *job;
-    kv_outfile *out;
+    kv_outfile *out;           /* NULL: nothing is written */
     kv_compressor *compressor; /* NULL: the tar is the blob */
     kv_hasher tar, blob;
-    char *plain; /* what is read when it must be compressed; else files are read into the outfile */
+    char *plain; /* what is read when it is not read into the outfile at once; else NULL */
+    uint64_t n_blob;
+    bool has_file; /* of a raw layer */
     kv_buf header;
     uint64_t total; /* expected bytes of files, for progress; 0: unknown */
 } packer;
@@ -34,18 +36,24 @@ static void packer_clear(packer *p)
     kv_buf_clear(&p->header);
 }
 
+static kv_code write_blob(packer *k, const void *p, size_t n, kv_error *err)
+{
+    k->n_blob += n;
+    return k->out ? kv_outfile_add(k->out, p, n, err) : KV_OK;
+}
+
 static kv_code add_blob(void *ctx, const void *p, size_t n, kv_error *err)
 {
     packer *k = ctx;
     kv_hasher_add(&k->blob, p, n);
-    return kv_outfile_add(k->out, p, n, err);
+    return write_blob(k, p, n, err);
 }
 
 static kv_code add_tar(packer *k, const void *p, size_t n, kv_error *err)
 {
     kv_hasher_add(&k->tar, p, n);
     if (k->compressor) return kv_compressor_add(k->compressor, p, n, err);
-    return kv_outfile_add(k->out, p, n, err);
+    return write_blob(k, p, n, err);
 }
 
 static kv_code check_stop(const packer *k, kv_error *err)
@@ -69,12 +77,13 @@ static kv_code copy_piece(packer *k, int fd, uint64_t left, const char *name, si
                           kv_error *err)
 {
     size_t room = PLAIN_BYTES;
-    char *dst = k->compressor ? k->plain : kv_outfile_room(k->out, &room);
+    char *dst = k->plain ? k->plain : kv_outfile_room(k->out, &room);
     ssize_t got = read_some(fd, dst, left < room ? (size_t)left : room);
     if (got < 0) return kv_fail_sys(err, "cannot read '%s'", name);
     *out_n = (size_t)got;
-    if (k->compressor) return add_tar(k, dst, *out_n, err);
+    if (k->plain) return add_tar(k, dst, *out_n, err);
     kv_hasher_add(&k->tar, dst, *out_n);
+    k->n_blob += *out_n;
     return kv_outfile_took(k->out, *out_n, err);
 }
 
@@ -97,15 +106,26 @@ static kv_code add_content(packer *k, int fd, uint64_t size, const char *name, k
     if (more < 0) return kv_fail_sys(err, "cannot read '%s'", name);
     if (more) return kv_fail(err, KV_E_IO, "'%s' became longer while it was packed", name);
     char zeros[KV_TAR_BLOCK] = {0};
-    return add_tar(k, zeros, kv_tar_padding(size), err);
+    return job->raw ? KV_OK : add_tar(k, zeros, kv_tar_padding(size), err);
+}
+
+static unsigned mode_of(const packer *k, const struct stat *st)
+{
+    if (!k->job->normalize_modes) return st->st_mode & 07777;
+    return S_ISDIR(st->st_mode) || (st->st_mode & 0111) ? 0755 : 0644;
 }
 
 static kv_code add_header(packer *k, const kv_walk_entry *e, const struct stat *st, kv_error *err)
 {
+    if (k->job->raw) {
+        k->job->mode = mode_of(k, st);
+        k->has_file = true;
+        return KV_OK;
+    }
     kv_tar_member m = {
         .path = e->path,
         .dir = S_ISDIR(st->st_mode),
-        .mode = st->st_mode & 07777,
+        .mode = mode_of(k, st),
         .size = S_ISDIR(st->st_mode) ? 0 : (uint64_t)st->st_size,
     };
     kv_buf_truncate(&k->header, 0);
@@ -134,7 +154,8 @@ static kv_code on_entry(void *ctx, const kv_walk_entry *e, kv_error *err)
 {
     packer *k = ctx;
     KV_TRY(check_stop(k, err));
-    return S_ISDIR(e->st->st_mode) ? add_header(k, e, e->st, err) : add_file(k, e, err);
+    if (!S_ISDIR(e->st->st_mode)) return add_file(k, e, err);
+    return k->job->raw ? KV_OK : add_header(k, e, e->st, err);
 }
 
 static void on_remark(void *ctx, const char *text)
@@ -169,26 +190,39 @@ static kv_code start_compressor(packer *k, kv_error *err)
         [KV_COMPRESS_GZIP_FASTEST] = KV_CODEC_GZIP_FASTEST,
         [KV_COMPRESS_ZSTD] = KV_CODEC_ZSTD,
     };
-    if (k->job->compression == KV_COMPRESS_NONE) return KV_OK;
-    k->compressor = kv_compressor_new(CODECS[k->job->compression], add_blob, k);
-    k->plain = malloc(PLAIN_BYTES);
-    return k->compressor && k->plain ? KV_OK : kv_fail(err, KV_E_NOMEM, "out of memory");
+    bool compress = k->job->compression != KV_COMPRESS_NONE;
+    if (compress) k->compressor = kv_compressor_new(CODECS[k->job->compression], add_blob, k);
+    if (compress || !k->out) k->plain = malloc(PLAIN_BYTES);
+    bool ok = (k->compressor || !compress) && (k->plain || k->out);
+    return ok && (k->plain || !compress) ? KV_OK : kv_fail(err, KV_E_NOMEM, "out of memory");
 }
 
 static kv_code finish(packer *k, kv_error *err)
 {
     kv_layer_job *job = k->job;
     char zeros[KV_TAR_END_BYTES] = {0};
-    KV_TRY(add_tar(k, zeros, sizeof(zeros), err));
+    if (job->raw && !k->has_file)
+        return kv_fail(
+            err, KV_E_INVALID,
+            "path %.*s is left out by .kitignore or is no file, and a raw layer is one file",
+            KV_ARG(job->walk.layer));
+    if (!job->raw) KV_TRY(add_tar(k, zeros, sizeof(zeros), err));
     kv_hasher_end(&k->tar, &job->diff_id);
     job->digest = job->diff_id;
     if (k->compressor) {
         KV_TRY(kv_compressor_end(k->compressor, err));
         kv_hasher_end(&k->blob, &job->digest);
     }
-    KV_TRY(kv_outfile_end(k->out, err));
-    job->size = kv_outfile_size(k->out);
-    return KV_OK;
+    job->size = k->n_blob;
+    return k->out ? kv_outfile_end(k->out, err) : KV_OK;
+}
+
+static kv_code open_blob(packer *k, kv_error *err)
+{
+    kv_layer_job *job = k->job;
+    KV_TRY(kv_store_temp_make(job->store, "cache/pack", "layer", &job->temp, err));
+    k->out = kv_outfile_new(job->temp.fd, job->temp.path, kv_store_waits(job->store));
+    return k->out ? KV_OK : kv_fail(err, KV_E_NOMEM, "out of memory");
 }
 
 kv_code kv_layer_pack(kv_layer_job *job, kv_error *err)
@@ -199,9 +233,7 @@ kv_code kv_layer_pack(kv_layer_job *job, kv_error *err)
     kv_hasher_init(&k.tar, KV_SHA256);
     kv_hasher_init(&k.blob, KV_SHA256);
     KV_TRY(find_total(&k, err));
-    KV_TRY(kv_store_temp_make(job->store, "cache/pack", "layer", &job->temp, err));
-    k.out = kv_outfile_new(job->temp.fd, job->temp.path, kv_store_waits(job->store));
-    if (!k.out) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    if (!job->dry) KV_TRY(open_blob(&k, err));
     KV_TRY(start_compressor(&k, err));
 
     job->walk.entry = on_entry;

@@ -7,7 +7,6 @@
 
 /* Annotations of other tools; source: kit-compat 3.1, 3.3. */
 #define ANN_FILEPATH_OLD "org.cnai.model.filepath"
-#define ANN_METADATA "org.cncf.model.file.metadata+json"
 #define ANN_METADATA_OLD "org.cnai.model.file.metadata+json"
 
 enum { RAW_MODE = 0644 };
@@ -20,7 +19,7 @@ kv_sv kv_layer_path(const kv_descriptor *d)
 
 unsigned kv_layer_raw_mode(const kv_descriptor *d)
 {
-    kv_sv text = kv_annotation_get(&d->annotations, ANN_METADATA);
+    kv_sv text = kv_annotation_get(&d->annotations, KV_ANN_FILE_METADATA);
     if (!text.p) text = kv_annotation_get(&d->annotations, ANN_METADATA_OLD);
     kv_auto(kv_jdoc) doc = NULL;
     uint64_t mode;

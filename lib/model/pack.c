@@ -16,10 +16,11 @@
 
 #include "base/crash.h"
 #include "base/file.h"
+#include "codec/hasher.h"
 #include "kitfile/ignore.h"
 #include "kitvault/kitfile.h"
 #include "kitvault/model.h"
-#include "kitvault/version.h"
+#include "model/describe.h"
 #include "model/layer.h"
 
 kv_code kv_compression_parse(kv_sv text, kv_compression *out, kv_error *err)
@@ -73,9 +74,9 @@ typedef struct pack {
     atomic_size_t failed; /* first layer that failed: those behind it are in vain */
 } pack;
 
-static const char *kind_of(const layer *l)
+static const char *kind_of(const pack *p, const layer *l)
 {
-    return kv_layer_kind_name(l->kind);
+    return kv_describe_kind(p->opts, l->kind);
 }
 
 /* --- the Kitfile --- */
@@ -162,9 +163,31 @@ static kv_code look_at_path(const pack *p, layer *l, kv_error *err)
         return kv_fail(err, KV_E_INVALID, "path %.*s is neither a file nor a directory",
                        KV_ARG(l->entry->path));
     l->is_file = S_ISREG(st.st_mode);
+    if (p->opts->raw && !l->is_file)
+        return kv_fail(err, KV_E_INVALID, "path %.*s is a directory, and a raw layer is one file",
+                       KV_ARG(l->entry->path));
     l->file_size = l->is_file ? (uint64_t)st.st_size : 0;
     l->ignored = kv_ignore_match(p->ignore, kv_buf_sv(&l->path), kv_buf_sv(&l->path));
     return KV_OK;
+}
+
+static kv_layer_form form_of(const pack *p)
+{
+    if (p->opts->raw) return KV_FORM_RAW;
+    kv_compression c = p->opts->compression;
+    if (c == KV_COMPRESS_NONE) return KV_FORM_TAR;
+    return c == KV_COMPRESS_ZSTD ? KV_FORM_TAR_ZSTD : KV_FORM_TAR_GZIP;
+}
+
+static kv_described describe(const pack *p, const layer *l)
+{
+    return (kv_described){.type = {.kind = l->kind, .form = form_of(p)},
+                          .path = kv_buf_sv(&l->path),
+                          .digest = l->job.digest,
+                          .diff_id = l->job.diff_id,
+                          .size = l->job.size,
+                          .mode = l->job.mode,
+                          .content_size = l->job.n_content};
 }
 
 /* --- workers --- */
@@ -178,6 +201,9 @@ static kv_code pack_layer(pack *p, layer *l, kv_error *err)
     l->job.walk.layer = kv_buf_sv(&l->path);
     l->job.walk.ignore = p->ignore;
     l->job.compression = p->opts->compression;
+    l->job.raw = p->opts->raw;
+    l->job.normalize_modes = p->opts->normalize_modes;
+    l->job.dry = p->opts->dry_run;
     l->job.report = p->opts->report;
     l->job.index = (size_t)(l - p->layers);
     l->job.failed = &p->failed;
@@ -244,10 +270,27 @@ static void say_remarks(const pack *p, const layer *l)
     }
     if (l->ignored)
         kv_say(p->opts->report, KV_ERROR, "Warning: %s layer path %.*s ignored by kitignore",
-               kind_of(l), KV_ARG(l->entry->path));
+               kind_of(p, l), KV_ARG(l->entry->path));
     if ((l->is_file ? l->file_size : l->job.n_content) == 0)
-        kv_say(p->opts->report, KV_WARN, "No files detected in %s layer with path %.*s", kind_of(l),
-               KV_ARG(l->entry->path));
+        kv_say(p->opts->report, KV_WARN, "No files detected in %s layer with path %.*s",
+               kind_of(p, l), KV_ARG(l->entry->path));
+}
+
+static kv_code adopt_blob(pack *p, layer *l, bool *out_existed, kv_error *err)
+{
+    kv_crash_point("pack.before-blob");
+    KV_TRY(kv_store_adopt(p->store, &l->job.temp, &l->job.digest, l->job.size, KV_STORE_MODE_PULLED,
+                          out_existed, err));
+    kv_crash_point("pack.after-blob");
+    if (!*out_existed) p->any_new = true;
+    kv_say(p->opts->report, KV_INFO, "%s %s layer: %s", *out_existed ? "Already saved" : "Saved",
+           kind_of(p, l), kv_digest_str(&l->job.digest).s);
+    return KV_OK;
+}
+
+static void tell_packed(const pack *p, const kv_packed *what)
+{
+    if (p->opts->packed) p->opts->packed(p->opts->packed_ctx, what);
 }
 
 static kv_code take_layer(pack *p, layer *l, kv_error *err)
@@ -256,19 +299,24 @@ static kv_code take_layer(pack *p, layer *l, kv_error *err)
     if (l->code != KV_OK) {
         if (err && l->err) *err = *l->err;
         if (l->code == KV_E_CANCELLED) return l->code;
-        return kv_wrap(err, l->code, "error processing %s", kind_of(l));
+        return kv_wrap(err, l->code, "error processing %s", kind_of(p, l));
     }
     say_remarks(p, l);
     bool existed;
-    kv_crash_point("pack.before-blob");
-    KV_TRY(kv_store_adopt(p->store, &l->job.temp, &l->job.digest, l->job.size, KV_STORE_MODE_PULLED,
-                          &existed, err));
-    kv_crash_point("pack.after-blob");
-    if (!existed) p->any_new = true;
-    kv_say(p->opts->report, KV_INFO, "%s %s layer: %s", existed ? "Already saved" : "Saved",
-           kind_of(l), kv_digest_str(&l->job.digest).s);
+    if (p->opts->dry_run)
+        existed = kv_store_has(p->store, &l->job.digest, l->job.size);
+    else
+        KV_TRY(adopt_blob(p, l, &existed, err));
     l->entry->digest = l->job.digest;
     l->entry->diff_id = l->job.diff_id;
+    kv_described d = describe(p, l);
+    tell_packed(p, &(kv_packed){.kind = kind_of(p, l),
+                                .path = d.path,
+                                .media_type = kv_describe_type(p->opts, d.type),
+                                .digest = d.digest,
+                                .diff_id = d.diff_id,
+                                .size = d.size,
+                                .existed = existed});
     return KV_OK;
 }
 
@@ -309,82 +357,78 @@ static kv_code pack_layers(pack *p, kv_error *err)
 
 /* --- config and manifest --- */
 
-static kv_code save_config(pack *p, kv_descriptor *out, kv_error *err)
+/* Stores a document, or only finds its digest. */
+static kv_code keep(pack *p, kv_sv text, const char *kind, kv_descriptor *d, bool *out_existed,
+                    kv_error *err)
+{
+    d->size = text.n;
+    if (p->opts->dry_run) {
+        d->digest = kv_digest_of(KV_SHA256, text);
+        *out_existed = kv_store_has(p->store, &d->digest, d->size);
+    } else {
+        KV_TRY(kv_store_put(p->store, text, KV_STORE_MODE_PACKED, &d->digest, out_existed, err));
+    }
+    tell_packed(p, &(kv_packed){.kind = kind,
+                                .media_type = d->media_type,
+                                .digest = d->digest,
+                                .size = d->size,
+                                .existed = *out_existed});
+    return KV_OK;
+}
+
+static kv_code save_config(pack *p, const kv_described *layers, kv_descriptor *out, kv_error *err)
 {
     kv_auto_str text = NULL;
     size_t n;
     bool existed;
-    KV_TRY(kv_kitfile_format_json(p->kitfile, &text, &n, err));
-    *out = (kv_descriptor){.media_type = KV_SV(KV_MT_KIT_CONFIG), .size = n};
-    KV_TRY(kv_store_put(p->store, (kv_sv){text, n}, KV_STORE_MODE_PACKED, &out->digest, &existed,
-                        err));
+    KV_TRY(kv_describe_config(p->opts, p->kitfile, layers, p->n_layers, &text, &n, err));
+    *out = (kv_descriptor){.media_type = p->opts->model_pack ? KV_SV(KV_MT_MODELPACK_CONFIG)
+                                                             : KV_SV(KV_MT_KIT_CONFIG)};
+    KV_TRY(keep(p, (kv_sv){text, n}, "config", out, &existed, err));
+    if (p->opts->dry_run) return KV_OK;
     kv_say(p->opts->report, KV_INFO,
            existed ? "Configuration already exists in storage: %s" : "Saved configuration: %s",
            kv_digest_str(&out->digest).s);
     return KV_OK;
 }
 
-static kv_layer_form form_of(kv_compression c)
+static kv_code list_manifest(pack *p, kv_sv text, const kv_digest *d, bool existed, kv_error *err)
 {
-    if (c == KV_COMPRESS_NONE) return KV_FORM_TAR;
-    return c == KV_COMPRESS_ZSTD ? KV_FORM_TAR_ZSTD : KV_FORM_TAR_GZIP;
-}
-
-static kv_code describe_layer(const pack *p, const layer *l, kv_arena *arena, kv_descriptor *out,
-                              kv_error *err)
-{
-    kv_annotation *a = KV_NEW(arena, kv_annotation, 2);
-    if (!a) return kv_fail(err, KV_E_NOMEM, "out of memory");
-    size_t n = 0;
-    if (l->kind == KV_LAYER_PROMPT)
-        a[n++] = (kv_annotation){KV_SV(KV_ANN_SUBTYPE), KV_SV("prompt")};
-    a[n++] = (kv_annotation){KV_SV(KV_ANN_FILEPATH), kv_buf_sv(&l->path)};
-    kv_layer_type type = {.kind = l->kind, .form = form_of(p->opts->compression)};
-    *out = (kv_descriptor){
-        .media_type = kv_sv_of(kv_layer_media_type(type)),
-        .digest = l->job.digest,
-        .size = l->job.size,
-        .annotations = {.items = a, .n = n},
-    };
+    kv_say(p->opts->report, KV_INFO,
+           existed ? "Manifest already exists in storage: %s" : "Saved manifest to storage: %s",
+           kv_digest_str(d).s);
+    kv_crash_point("pack.after-manifest");
+    if (p->any_new) KV_TRY(kv_store_sync_blobs(p->store, KV_SHA256, err));
+    kv_auto(kv_manifest) m = NULL;
+    KV_TRY(kv_manifest_parse(text, KV_SV(""), &m, err));
+    KV_TRY(kv_store_add(p->store, p->tag, m, err));
+    kv_say(p->opts->report, KV_INFO, "Model saved: %s", kv_digest_str(d).s);
     return KV_OK;
 }
 
-static kv_code format_manifest(const pack *p, const kv_descriptor *config, char **out,
-                               size_t *out_n, kv_error *err)
-{
-    kv_auto(kv_arena) arena = kv_arena_new(64u << 20);
-    kv_descriptor *layers = arena ? KV_NEW(arena, kv_descriptor, p->n_layers) : NULL;
-    if (!layers) return kv_fail(err, KV_E_NOMEM, "out of memory");
-    for (size_t i = 0; i < p->n_layers; i++)
-        KV_TRY(describe_layer(p, &p->layers[i], arena, &layers[i], err));
-    const char *version = p->opts->cli_version ? p->opts->cli_version : kv_version();
-    kv_annotation by = {KV_SV(KV_ANN_CLI_VERSION), kv_sv_of(version)};
-    kv_manifest_parts parts = KV_MANIFEST_PARTS_INIT;
-    parts.artifact_type = KV_SV(KV_MT_KIT_MANIFEST);
-    parts.config = *config;
-    parts.layers = layers;
-    parts.n_layers = p->n_layers;
-    parts.annotations = (kv_annotations){.items = &by, .n = 1};
-    return kv_manifest_format(&parts, out, out_n, err);
-}
-
-static kv_code save_manifest(pack *p, const kv_descriptor *config, kv_digest *out, kv_error *err)
+static kv_code save_manifest(pack *p, const kv_descriptor *config, const kv_described *layers,
+                             kv_digest *out, kv_error *err)
 {
     kv_auto_str text = NULL;
     size_t n;
     bool existed;
-    KV_TRY(format_manifest(p, config, &text, &n, err));
-    KV_TRY(kv_store_put(p->store, (kv_sv){text, n}, KV_STORE_MODE_PACKED, out, &existed, err));
-    kv_say(p->opts->report, KV_INFO,
-           existed ? "Manifest already exists in storage: %s" : "Saved manifest to storage: %s",
-           kv_digest_str(out).s);
-    kv_crash_point("pack.after-manifest");
-    if (p->any_new) KV_TRY(kv_store_sync_blobs(p->store, KV_SHA256, err));
-    kv_auto(kv_manifest) m = NULL;
-    KV_TRY(kv_manifest_parse((kv_sv){text, n}, KV_SV(""), &m, err));
-    KV_TRY(kv_store_add(p->store, p->tag, m, err));
-    kv_say(p->opts->report, KV_INFO, "Model saved: %s", kv_digest_str(out).s);
-    return KV_OK;
+    KV_TRY(kv_describe_manifest(p->opts, p->kitfile, config, layers, p->n_layers, &text, &n, err));
+    kv_descriptor d = {.media_type = KV_SV(KV_MT_IMAGE_MANIFEST)};
+    KV_TRY(keep(p, (kv_sv){text, n}, "manifest", &d, &existed, err));
+    *out = d.digest;
+    return p->opts->dry_run ? KV_OK : list_manifest(p, (kv_sv){text, n}, out, existed, err);
+}
+
+static kv_code save_documents(pack *p, kv_digest *out, kv_error *err)
+{
+    kv_described *layers = calloc(p->n_layers ? p->n_layers : 1, sizeof(*layers));
+    if (!layers) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    for (size_t i = 0; i < p->n_layers; i++) layers[i] = describe(p, &p->layers[i]);
+    kv_descriptor config;
+    kv_code rc = save_config(p, layers, &config, err);
+    if (rc == KV_OK) rc = save_manifest(p, &config, layers, out, err);
+    free(layers);
+    return rc;
 }
 
 /* --- the whole --- */
@@ -400,6 +444,10 @@ static kv_code open_context(pack *p, kv_error *err)
 /* Before anything else, as kit does: a directory without Kitfile is a wrong argument. */
 static kv_code check_arguments(const pack *p, kv_error *err)
 {
+    if (p->opts->raw && p->opts->compression != KV_COMPRESS_NONE)
+        return kv_fail(err, KV_E_UNSUPPORTED,
+                       "invalid arguments: compression for raw layers is not supported%s",
+                       p->opts->model_pack ? " for ModelPack" : "");
     if (p->opts->kitfile || p->opts->kitfile_text.p) return KV_OK;
     kv_auto_str path = NULL;
     kv_code rc = kv_kitfile_find(p->opts->context ? p->opts->context : ".", &path, err);
@@ -419,13 +467,13 @@ static kv_code run(pack *p, kv_digest *out, kv_error *err)
 {
     KV_TRY(understand(p, err));
     KV_TRY(list_layers(p, err));
-    KV_TRY(make_cache(p, err));
     kv_auto_fd hold = -1;
-    KV_TRY(kv_store_hold(p->store, &hold, err));
+    if (!p->opts->dry_run) {
+        KV_TRY(make_cache(p, err));
+        KV_TRY(kv_store_hold(p->store, &hold, err));
+    }
     KV_TRY(pack_layers(p, err));
-    kv_descriptor config;
-    KV_TRY(save_config(p, &config, err));
-    return save_manifest(p, &config, out, err);
+    return save_documents(p, out, err);
 }
 
 static void pack_clear(pack *p)

@@ -302,17 +302,40 @@ kv_layer_type kv_layer_type_of(const kv_descriptor *layer)
 }
 
 /* clang-format off */
-#define FORMS(kind) {KIT(kind) "tar", KIT(kind) "tar+gzip", KIT(kind) "tar+zstd", KIT(kind) "raw"}
+#define FORMS_OF(prefix) {prefix "tar", prefix "tar+gzip", prefix "tar+zstd", prefix "raw"}
+#define FORMS(kind) FORMS_OF(KIT(kind))
+#define PACK_FORMS(kind) FORMS_OF(PACK(kind))
 static const char *const KIT_TYPES[][4] = {
     [KV_LAYER_MODEL] = FORMS("model"), [KV_LAYER_PART] = FORMS("modelpart"),
     [KV_LAYER_CODE] = FORMS("code"),   [KV_LAYER_DATASET] = FORMS("dataset"),
     [KV_LAYER_DOCS] = FORMS("docs"),   [KV_LAYER_PROMPT] = FORMS("code"),
+};
+static const char *const PACK_TYPES[][4] = {
+    [KV_LAYER_MODEL] = PACK_FORMS("weight"), [KV_LAYER_PART] = PACK_FORMS("weight.config"),
+    [KV_LAYER_CODE] = PACK_FORMS("code"),    [KV_LAYER_DATASET] = PACK_FORMS("dataset"),
+    [KV_LAYER_DOCS] = PACK_FORMS("doc"),     [KV_LAYER_PROMPT] = PACK_FORMS("code"),
 };
 /* clang-format on */
 
 const char *kv_layer_media_type(kv_layer_type type)
 {
     return KIT_TYPES[type.kind][type.form];
+}
+
+const char *kv_layer_modelpack_type(kv_layer_type type)
+{
+    return PACK_TYPES[type.kind][type.form];
+}
+
+const char *kv_layer_modelpack_name(kv_layer_kind kind)
+{
+    static const char *const NAMES[] = {
+        [KV_LAYER_UNKNOWN] = "unknown",    [KV_LAYER_MODEL] = "weight",
+        [KV_LAYER_PART] = "weight.config", [KV_LAYER_CODE] = "code",
+        [KV_LAYER_DATASET] = "dataset",    [KV_LAYER_DOCS] = "doc",
+        [KV_LAYER_PROMPT] = "code",
+    };
+    return NAMES[kind];
 }
 
 const char *kv_layer_kind_name(kv_layer_kind kind)

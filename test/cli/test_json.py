@@ -46,7 +46,7 @@ def test_a_life(kit, hub):
     assert [x["digest"] for x in packed["layers"]] == [
         x["digest"] for x in json.loads(kit.ok("inspect", "demo:v1"))["manifest"]["layers"]
     ]
-    assert set(run(kit, "pack", "m")) == {"digest", "layers"}
+    assert set(run(kit, "pack", "m")) == {"dryRun", "layers", "config", "manifest", "digest"}
     assert run(kit, "tag", "demo:v1", ref) == {"source": "demo:v1", "target": ref}
     assert run(kit, "push", NET, "demo:v1", ref) == {
         "source": "demo:v1", "destination": ref, "digest": packed["digest"],

@@ -100,6 +100,7 @@ static void knows_layers(void **state)
         {"application/vnd.kitops.modelkit.docs.v1.tar+zstd", "", KV_LAYER_DOCS, KV_FORM_TAR_ZSTD},
         {"application/vnd.cncf.model.weight.v1.raw", "", KV_LAYER_MODEL, KV_FORM_RAW},
         {"application/vnd.cncf.model.weight.config.v1.tar", "", KV_LAYER_PART, KV_FORM_TAR},
+        {"application/vnd.cnai.model.doc.v1.tar", "", KV_LAYER_DOCS, KV_FORM_TAR},
         {"application/vnd.oci.image.layer.v1.tar", "", KV_LAYER_UNKNOWN, KV_FORM_TAR},
         {"application/vnd.kitops.modelkit.model.v1.rar", "", KV_LAYER_UNKNOWN, KV_FORM_TAR},
     };
@@ -110,6 +111,24 @@ static void knows_layers(void **state)
         kv_layer_type t = kv_layer_type_of(&d);
         if (t.kind != CASES[i].kind || t.form != CASES[i].form) fail_msg("%s", CASES[i].type);
     }
+}
+
+/* What is written is what is read; a prompt tells what it is in an annotation. */
+static void media_types_are_read_back(void **state)
+{
+    (void)state;
+    for (kv_layer_kind kind = KV_LAYER_MODEL; kind <= KV_LAYER_PROMPT; kind++)
+        for (kv_layer_form form = KV_FORM_TAR; form <= KV_FORM_RAW; form++) {
+            kv_layer_type want = {kind, form};
+            const char *types[] = {kv_layer_media_type(want), kv_layer_modelpack_type(want)};
+            kv_annotation a = {KV_SV(KV_ANN_SUBTYPE),
+                               kind == KV_LAYER_PROMPT ? KV_SV("prompt") : KV_SV("")};
+            for (size_t i = 0; i < KV_COUNT(types); i++) {
+                kv_descriptor d = {.media_type = kv_sv_of(types[i]), .annotations = {&a, 1}};
+                kv_layer_type got = kv_layer_type_of(&d);
+                if (got.kind != kind || got.form != form) fail_msg("%s", types[i]);
+            }
+        }
 }
 
 /* The manifest of the vector in kit-compat.md 2.5, column B, version 1.11.0. */
@@ -150,4 +169,5 @@ static void writes_kits_bytes(void **state)
 }
 
 KV_TEST_MAIN(cmocka_unit_test(parses), cmocka_unit_test(refuses_size),
-             cmocka_unit_test(knows_layers), cmocka_unit_test(writes_kits_bytes))
+             cmocka_unit_test(knows_layers), cmocka_unit_test(media_types_are_read_back),
+             cmocka_unit_test(writes_kits_bytes))

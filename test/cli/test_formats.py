@@ -1,0 +1,228 @@
+"""Forms of ModelKits: layers, ModelPack, images of other tools; what makes bytes reproducible."""
+import json
+import os
+
+import pytest
+
+from harness import make_model, make_tree, packed_digest, sha256
+
+FLAT = {  # every entry is one file, so that raw layers are possible
+    "Kitfile": "manifestVersion: 1.0.0\n"
+    "package: {name: flat, version: 1.2.0, description: one file each, license: MIT, authors: [a, b]}\n"
+    "model: {name: net, path: net.bin, license: Apache-2.0, format: bin, parts: [{path: cfg.json, type: cfg}]}\n"
+    "datasets: [{name: d, path: data/rows.csv, license: MIT}]\n"
+    "code: [{path: run.py, license: ISC}]\n"
+    "docs: [{path: README.md}]\n"
+    "prompts: [{path: ask.prompt}]\n",
+    "net.bin": b"weights" * 1000,
+    "cfg.json": "{}",
+    "data/rows.csv": "a,b\n1,2\n",
+    "run.py": "print(1)\n",
+    "README.md": "# flat\n",
+    "ask.prompt": "Say hello.\n",
+}
+FILES = {n for n in FLAT if n != "Kitfile"}
+
+
+def manifest(kit, ref):
+    return json.loads(kit.ok("inspect", ref))["manifest"]
+
+
+def blob(kit, digest):
+    return (kit.storage / "blobs/sha256" / digest.split(":")[1]).read_bytes()
+
+
+def files_below(path):
+    return {str(p.relative_to(path)) for p in path.rglob("*") if p.is_file()}
+
+
+# --- dry run ---
+
+
+def test_dry_run_stores_nothing(kit):
+    make_model(kit.cwd / "m")
+    dry = [line.split() for line in kit.ok("pack", "m", "--dry-run", "-t", "x:v1").splitlines()]
+    assert not kit.kitops_home.exists()
+    assert [row[1] for row in dry] == ["model", "code", "docs", "config", "manifest"]
+    assert {row[0] for row in dry} == {"new"}
+    digest = packed_digest(kit.ok("pack", "m", "-t", "x:v1"))
+    assert dry[-1][4] == digest
+    again = kit.ok("pack", "m", "--dry-run").splitlines()
+    assert {line.split()[0] for line in again} == {"there"}
+
+
+@pytest.mark.parametrize("more", [[], ["--compression", "zstd"], ["--use-model-pack"]])
+def test_dry_run_as_json_tells_what_pack_does(kit, more):
+    make_model(kit.cwd / "m")
+    dry = json.loads(kit.ok("pack", "m", "--dry-run", "--format", "json", "-t", "x:v1", *more))
+    assert not kit.kitops_home.exists()
+    real = json.loads(kit.ok("pack", "m", "--format", "json", "-t", "x:v1", *more))
+    assert (dry["dryRun"], real["dryRun"]) == (True, False)
+    assert dry == {**real, "dryRun": True}
+    for b in [*real["layers"], real["config"], real["manifest"]]:
+        assert len(blob(kit, b["digest"])) == b["size"]
+        assert b["existed"] is False
+    assert [b["diffId"] == b["digest"] for b in real["layers"]] == 3 * ["zstd" not in more]
+
+
+def test_dry_run_fails_as_pack_does(kit):
+    make_tree(kit.cwd / "m", {"Kitfile": "manifestVersion: 1.0.0\nmodel: {path: nowhere}\n"})
+    real = kit("pack", "m")
+    assert kit.fails("pack", "m", "--dry-run") == real.err
+    told = json.loads(kit("pack", "m", "--dry-run", "--format", "json").out)
+    assert "nowhere does not exist" in told["error"]["message"]
+
+
+# --- reproducible ---
+
+
+def test_normalized_modes_do_not_depend_on_the_umask(kit):
+    digests = []
+    for i, (file, folder, script) in enumerate([(0o644, 0o755, 0o755), (0o600, 0o2770, 0o700)]):
+        root = make_model(kit.cwd / f"m{i}")
+        for p in root.rglob("*"):
+            p.chmod(folder if p.is_dir() else file)
+        (root / "src/predict.py").chmod(script)
+        digests.append(
+            [packed_digest(kit.ok("pack", root, *more)) for more in ([], ["--normalize-modes"])]
+        )
+    assert digests[0] == [digests[0][1]] * 2, "usual modes are those of --normalize-modes"
+    assert digests[1][0] != digests[1][1] == digests[0][1]
+
+
+def test_modelpack_has_a_time_only_when_one_is_given(kit):
+    make_model(kit.cwd / "m")
+
+    def config(**env):
+        kit.ok("pack", "m", "--use-model-pack", "-t", "x:v1", env=env)
+        return json.loads(blob(kit, manifest(kit, "x:v1")["config"]["digest"]))
+
+    assert "createdAt" not in config()["descriptor"]
+    assert config(SOURCE_DATE_EPOCH="1700000000")["descriptor"]["createdAt"] == "2023-11-14T22:13:20Z"
+    for bad in ("yesterday", "-1", "1.5", "99999999999999999999"):
+        err = kit.fails("pack", "m", env={"SOURCE_DATE_EPOCH": bad})
+        assert err == f"[ERROR] Invalid arguments: SOURCE_DATE_EPOCH is '{bad}', not seconds since 1970\n"
+
+
+def test_modelkit_does_not_depend_on_the_epoch(kit):
+    make_model(kit.cwd / "m")
+    assert packed_digest(kit.ok("pack", "m")) == packed_digest(
+        kit.ok("pack", "m", env={"SOURCE_DATE_EPOCH": "1700000000"})
+    )
+
+
+# --- forms of layers ---
+
+FORMS = {
+    "none": ("tar", []),
+    "gzip": ("tar+gzip", ["--compression", "gzip"]),
+    "gzip-fastest": ("tar+gzip", ["--compression", "gzip-fastest"]),
+    "zstd": ("tar+zstd", ["--compression", "zstd"]),
+    "raw": ("raw", ["--layer-format", "raw"]),
+}
+
+
+@pytest.mark.parametrize("pack", [[], ["--use-model-pack"]], ids=["modelkit", "modelpack"])
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_is_read_by_every_command(kit, name, pack):
+    form, more = FORMS[name]
+    make_tree(kit.cwd / "m", FLAT)
+    (kit.cwd / "m/run.py").chmod(0o755)
+    kit.ok("pack", "m", "-t", "plain:v1")
+    kit.ok("pack", "m", "-t", "x:v1", *more, *pack)
+
+    assert {d["mediaType"].rsplit(".", 1)[1] for d in manifest(kit, "x:v1")["layers"]} == {form}
+    listed = {f["path"]: f for f in json.loads(kit.ok("ls", "x:v1", "--format", "json"))["files"]}
+    for path in FILES:
+        content = FLAT[path] if isinstance(FLAT[path], bytes) else FLAT[path].encode()
+        assert listed[path]["digest"] == sha256(content) and listed[path]["size"] == len(content)
+        assert listed[path]["mode"] == ("0755" if path == "run.py" else "0644")
+        assert kit("cat", "x:v1", path).out_bytes == content
+    assert kit.ok("info", "x:v1") == kit.ok("info", "plain:v1")
+    assert "flat" in kit.ok("list")
+    same = json.loads(kit.ok("diff", "x:v1", "plain:v1", "--files", "--format", "json"))
+    assert [f for f in same["files"] if (f["before"] or f["after"])["type"] == "file"] == []
+
+    kit.ok("unpack", "x:v1", "-d", "out")
+    assert files_below(kit.cwd / "out") == FILES | {"Kitfile"}
+    for path in FILES:
+        assert (kit.cwd / "out" / path).read_bytes() == (kit.cwd / "m" / path).read_bytes()
+    assert os.access(kit.cwd / "out/run.py", os.X_OK)
+    kit.ok("unpack", "x:v1", "-d", "part", "--filter", "datasets:d", "--filter", "prompts")
+    assert files_below(kit.cwd / "part") == {"data/rows.csv", "ask.prompt"}
+    kit.ok("fsck")
+
+
+def test_raw_layers_are_the_files(kit):
+    make_tree(kit.cwd / "m", FLAT)
+    kit.ok("pack", "m", "-t", "x:v1", "--layer-format=raw", "--compression=none")
+    for layer in manifest(kit, "x:v1")["layers"]:
+        path = layer["annotations"]["org.cncf.model.filepath"]
+        assert blob(kit, layer["digest"]) == (kit.cwd / "m" / path).read_bytes()
+        told = json.loads(layer["annotations"]["org.cncf.model.file.metadata+json"])
+        assert told == {"name": path.split("/")[-1], "mode": 0o644, "uid": 1000, "gid": 0,
+                        "size": layer["size"], "mtime": "1970-01-01T00:00:00Z", "typeflag": 48}  # fmt: skip
+
+
+def test_raw_layers_are_one_file_each(kit):
+    make_model(kit.cwd / "m")
+    err = kit.fails("pack", "m", "--layer-format", "raw")
+    assert "error processing code: path src is a directory, and a raw layer is one file" in err
+    make_tree(kit.cwd / "i", {**FLAT, ".kitignore": "run.py\n"})
+    assert "path run.py is left out by .kitignore" in kit.fails("pack", "i", "--layer-format", "raw")
+    (kit.cwd / "i/.kitignore").unlink()
+    (kit.cwd / "i/run.py").unlink()
+    (kit.cwd / "i/run.py").symlink_to("README.md")
+    assert "run.py" in kit.fails("pack", "i", "--layer-format", "raw")
+    assert "tar" in kit.fails("pack", "m", "--layer-format", "zip")
+    gzip = ("--layer-format", "raw", "--compression", "gzip")
+    assert kit.fails("pack", "m", *gzip, "--use-model-pack") == (
+        "[ERROR] Invalid arguments: compression for raw layers is not supported for ModelPack\n"
+    )
+    assert "not supported" in kit.fails("pack", "m", *gzip)
+
+
+# --- ModelPack ---
+
+
+def test_modelpack_is_what_the_model_spec_says(kit):
+    make_tree(kit.cwd / "m", FLAT)
+    out = kit.ok("pack", "m", "--use-model-pack", "-t", "x:v1", env={"KITVAULT_CLI_VERSION": "t"})
+    assert [line.split()[1] for line in out.splitlines()[:6]] == [
+        "weight", "weight.config", "code", "dataset", "doc", "code"]  # fmt: skip
+    m = manifest(kit, "x:v1")
+    assert m["mediaType"] == "application/vnd.oci.image.manifest.v1+json"
+    assert m["artifactType"] == "application/vnd.cncf.model.manifest.v1+json"
+    assert m["config"]["mediaType"] == "application/vnd.cncf.model.config.v1+json"
+    assert [d["mediaType"] for d in m["layers"]] == [
+        f"application/vnd.cncf.model.{kind}.v1.tar"
+        for kind in ("weight", "weight.config", "code", "dataset", "doc", "code")
+    ]
+    assert m["layers"][5]["annotations"]["ml.kitops.modelkit.layer-subtype"] == "prompt"
+    diff_ids = [d["digest"] for d in m["layers"]]
+    assert blob(kit, m["config"]["digest"]).decode() == (
+        '{"descriptor":{"authors":["a","b"],"name":"flat","version":"1.2.0",'
+        '"licenses":["Apache-2.0","ISC","MIT"],"title":"flat","description":"one file each"},'
+        '"modelfs":{"type":"layers","diffIds":' + json.dumps(diff_ids).replace(" ", "") + "},"
+        '"config":{"format":"bin"}}'
+    )
+    kitfile = json.loads(m["annotations"]["ml.kitops.modelkit.kitfile"])
+    assert kitfile == json.loads(kit.ok("inspect", "x:v1"))["kitfile"]
+    assert m["annotations"]["ml.kitops.modelkit.cli-version"] == "t"
+
+
+def test_modelpack_tars_are_those_of_a_modelkit(kit):
+    make_model(kit.cwd / "m")
+    kit.ok("pack", "m", "-t", "a:kit")
+    kit.ok("pack", "m", "-t", "a:pack", "--use-model-pack", "--compression", "gzip")
+    config = json.loads(blob(kit, manifest(kit, "a:pack")["config"]["digest"]))
+    assert config["modelfs"]["diffIds"] == [d["digest"] for d in manifest(kit, "a:kit")["layers"]]
+
+
+def test_empty_modelpack(kit):
+    make_tree(kit.cwd / "m", {"Kitfile": "manifestVersion: 1.0.0\n"})
+    kit.ok("pack", "m", "-t", "x:v1", "--use-model-pack")
+    config = blob(kit, manifest(kit, "x:v1")["config"]["digest"])
+    assert config == b'{"descriptor":{},"modelfs":{"type":"layers","diffIds":[]},"config":{}}'
+    kit.ok("unpack", "x:v1", "-d", "out")
+    assert (kit.cwd / "out/Kitfile").read_text() == "manifestVersion: 1.0.0\n"
