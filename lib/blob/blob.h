@@ -89,6 +89,13 @@ KV_DEFINE_AUTO(kv_blobs, kv_blobs_free)
 
 /** DIR/oci-layout, DIR/blobs/ALGORITHM/HEX, DIR/uploads/ID; made when missing. */
 KV_MUST_CHECK kv_code kv_blobs_open_fs(const char *dir, kv_blobs **out, kv_error *err);
+/**
+ * The same for a directory that belongs to a user, not to a hub: files and directories get the modes
+ * the umask says. Without write nothing is made, and only open and each work; a directory without
+ * blobs has none. Errors: KV_E_NOTFOUND (no such directory, without write).
+ */
+KV_MUST_CHECK kv_code kv_blobs_open_layout(const char *dir, bool write, kv_blobs **out,
+                                           kv_error *err);
 /** In memory; the specification of the others. */
 kv_blobs *kv_blobs_new_mem(void);
 /**

@@ -30,7 +30,8 @@ typedef struct fs_blobs {
     kv_blobs base;
     int dir;     /* the root */
     int uploads; /* uploads/ */
-    int algs[3]; /* blobs/ALGORITHM, indexed by kv_digest_alg */
+    int algs[3]; /* blobs/ALGORITHM, indexed by kv_digest_alg; -1: not there */
+    mode_t mode; /* of new files, less the umask */
     kv_flusher *flusher;
 } fs_blobs;
 
@@ -82,8 +83,9 @@ static kv_code fs_open(kv_blobs *b, const kv_digest *d, kv_blob_reader **out, kv
 {
     char name[KV_DIGEST_TEXT_MAX];
     name_of(d, name);
-    kv_auto_fd fd = openat(fs_of(b)->algs[d->alg], name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 && errno == ENOENT)
+    int dir = fs_of(b)->algs[d->alg];
+    kv_auto_fd fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (dir < 0 || (fd < 0 && errno == ENOENT))
         return kv_fail(err, KV_E_NOTFOUND, "blob %s not found", kv_digest_str(d).s);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) < 0)
@@ -203,7 +205,7 @@ static const kv_blob_writer_ops FS_WRITER_OPS = {
 
 static kv_code new_writer(fs_blobs *fs, const char *id, int flags, fs_writer **out, kv_error *err)
 {
-    kv_auto_fd fd = openat(fs->uploads, id, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+    kv_auto_fd fd = openat(fs->uploads, id, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, fs->mode);
     if (fd < 0) return kv_fail_sys(err, "cannot open upload '%s'", id);
     size_t n = strlen(id) + 1;
     fs_writer *w = calloc(1, sizeof(*w) + n);
@@ -280,6 +282,7 @@ static kv_code fs_drop(kv_blobs *b, const kv_digest *d, kv_error *err)
 
 static kv_code each_in(fs_blobs *fs, kv_digest_alg alg, kv_blob_fn *fn, void *ctx, kv_error *err)
 {
+    if (fs->algs[alg] < 0) return KV_OK;
     int fd = openat(fs->algs[alg], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir) {
@@ -328,38 +331,64 @@ static const kv_blobs_ops FS_OPS = {
     .free = fs_free,
 };
 
-static kv_code open_dir(const char *root, const char *sub, int *out, kv_error *err)
+/* make: with these permissions, less the umask; 0: a missing one is *out -1. */
+static kv_code open_dir(const char *root, const char *sub, mode_t make, int *out, kv_error *err)
 {
     kv_auto_str path = kv_path_join(root, sub);
     if (!path) return kv_fail(err, KV_E_NOMEM, "out of memory");
-    KV_TRY(kv_mkdirs(path, 0700, err));
+    if (make) KV_TRY(kv_mkdirs(path, make, err));
     *out = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (*out < 0) return kv_fail_sys(err, "cannot open directory '%s'", path);
-    return KV_OK;
+    if (*out >= 0 || (!make && errno == ENOENT)) return KV_OK;
+    return kv_fail_sys(err, "cannot open directory '%s'", path);
 }
 
-static kv_code write_layout(const char *root, kv_error *err)
+static kv_code write_layout(const char *root, mode_t mode, kv_error *err)
 {
     kv_auto_str path = kv_path_join(root, KV_IMAGE_LAYOUT_FILE);
     if (!path) return kv_fail(err, KV_E_NOMEM, "out of memory");
     if (access(path, F_OK) == 0) return kv_image_layout_check(path, err);
-    return kv_file_write(path, KV_SV(KV_IMAGE_LAYOUT_TEXT), 0644, err);
+    return kv_file_write(path, KV_SV(KV_IMAGE_LAYOUT_TEXT), mode, err);
+}
+
+static kv_code new_fs(kv_blobs **out, kv_error *err)
+{
+    fs_blobs *fs = calloc(1, sizeof(*fs));
+    if (!fs) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    *fs = (fs_blobs){
+        .base.ops = &FS_OPS, .dir = -1, .uploads = -1, .algs = {-1, -1, -1}, .mode = 0600};
+    *out = &fs->base;
+    fs->flusher = kv_flusher_new();
+    return fs->flusher ? KV_OK : kv_fail(err, KV_E_NOMEM, "out of memory");
+}
+
+static kv_code open_dirs(fs_blobs *fs, const char *dir, mode_t make, kv_error *err)
+{
+    KV_TRY(open_dir(dir, ".", make, &fs->dir, err));
+    if (fs->dir < 0) return kv_fail(err, KV_E_NOTFOUND, "no directory '%s'", dir);
+    KV_TRY(open_dir(dir, "uploads", make, &fs->uploads, err));
+    KV_TRY(open_dir(dir, "blobs/sha256", make, &fs->algs[KV_SHA256], err));
+    return open_dir(dir, "blobs/sha512", make, &fs->algs[KV_SHA512], err);
 }
 
 kv_code kv_blobs_open_fs(const char *dir, kv_blobs **out, kv_error *err)
 {
+    kv_auto(kv_blobs) b = NULL;
     *out = NULL;
-    fs_blobs *fs = calloc(1, sizeof(*fs));
-    if (!fs) return kv_fail(err, KV_E_NOMEM, "out of memory");
-    *fs = (fs_blobs){.base.ops = &FS_OPS, .dir = -1, .uploads = -1, .algs = {-1, -1, -1}};
-    kv_auto(kv_blobs) b = &fs->base;
-    fs->flusher = kv_flusher_new();
-    if (!fs->flusher) return kv_fail(err, KV_E_NOMEM, "out of memory");
-    KV_TRY(open_dir(dir, ".", &fs->dir, err));
-    KV_TRY(open_dir(dir, "uploads", &fs->uploads, err));
-    KV_TRY(open_dir(dir, "blobs/sha256", &fs->algs[KV_SHA256], err));
-    KV_TRY(open_dir(dir, "blobs/sha512", &fs->algs[KV_SHA512], err));
-    KV_TRY(write_layout(dir, err));
+    KV_TRY(new_fs(&b, err));
+    KV_TRY(open_dirs(fs_of(b), dir, 0700, err));
+    KV_TRY(write_layout(dir, 0644, err));
+    *out = KV_TAKE(b);
+    return KV_OK;
+}
+
+kv_code kv_blobs_open_layout(const char *dir, bool write, kv_blobs **out, kv_error *err)
+{
+    kv_auto(kv_blobs) b = NULL;
+    *out = NULL;
+    KV_TRY(new_fs(&b, err));
+    fs_of(b)->mode = 0666;
+    KV_TRY(open_dirs(fs_of(b), dir, write ? 0777 : 0, err));
+    if (write) KV_TRY(write_layout(dir, KV_MODE_UMASK, err));
     *out = KV_TAKE(b);
     return KV_OK;
 }

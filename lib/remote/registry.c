@@ -134,10 +134,12 @@ static kv_code put_manifest(kv_remote *base, kv_sv ref, const kv_manifest *m, kv
     if (resp.status < 200 || resp.status > 202) return kv_http_fail_status(&resp, err);
     kv_sv said = kv_http_header(&resp, "Docker-Content-Digest");
     kv_digest stored;
-    if (kv_digest_parse(said, &stored, NULL) != KV_OK || stored.alg != m->digest.alg) return KV_OK;
-    if (kv_digest_eq(&stored, &m->digest)) return KV_OK;
-    return kv_fail(err, KV_E_DIGEST, "the registry stored manifest %s as %.*s",
-                   kv_digest_str(&m->digest).s, KV_ARG(said));
+    if (kv_digest_parse(said, &stored, NULL) == KV_OK && stored.alg == m->digest.alg &&
+        !kv_digest_eq(&stored, &m->digest))
+        return kv_fail(err, KV_E_DIGEST, "the registry stored manifest %s as %.*s",
+                       kv_digest_str(&m->digest).s, KV_ARG(said));
+    if (!m->subject.digest.alg || kv_http_header(&resp, "OCI-Subject").n) return KV_OK;
+    return kv_oci_note_referrer(of(base), m, err);
 }
 
 static kv_code drop(kv_remote *base, kv_sv ref, kv_error *err)
@@ -461,6 +463,7 @@ static const kv_remote_ops REGISTRY_OPS = {
     .put_blob = put_blob,
     .list_tags = list_tags,
     .drop = drop,
+    .each_referrer = kv_oci_each_referrer,
     .free = registry_free,
 };
 

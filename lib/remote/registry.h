@@ -22,3 +22,11 @@ KV_MUST_CHECK kv_code kv_oci_send_at(const kv_oci_remote *r, kv_http_request *re
 KV_MUST_CHECK kv_code kv_oci_upload(kv_oci_remote *r, const kv_digest *d,
                                     const kv_http_source *source, const char *mount_from,
                                     kv_error *err);
+
+/** As each_referrer of the vtable: the referrers API, or the index under the tag that stands in for
+ * it. Source: OCI distribution-spec 1.1, "Listing Referrers". */
+KV_MUST_CHECK kv_code kv_oci_each_referrer(kv_remote *r, const kv_digest *subject,
+                                           kv_referrer_fn *fn, void *ctx, kv_error *err);
+/** For registries that do not keep referrers themselves: lists m, which has a subject, in the index
+ * under the subject's tag. Source: there, "Referrers Tag Schema". */
+KV_MUST_CHECK kv_code kv_oci_note_referrer(kv_oci_remote *r, const kv_manifest *m, kv_error *err);

@@ -14,8 +14,10 @@ typedef struct kv_remote_page {
     char *next;
 } kv_remote_page;
 
+typedef kv_code kv_referrer_fn(void *ctx, const kv_digest *d, kv_error *err);
+
 typedef struct kv_remote_ops {
-    const char *scheme; /* "oci" */
+    const char *scheme; /* "oci", "store", "layout" */
     /* The digest of a tag, or of a digest that is there. KV_E_NOTFOUND for a missing one, and
      * nothing else may use that code; so below. */
     kv_code (*resolve)(kv_remote *r, kv_sv ref, kv_digest *out, kv_error *err);
@@ -33,6 +35,13 @@ typedef struct kv_remote_ops {
                         const char *mount_from, kv_error *err);
     kv_code (*list_tags)(kv_remote *r, const char *at, kv_remote_page *out, kv_error *err);
     kv_code (*drop)(kv_remote *r, kv_sv ref, kv_error *err);
+    /* Hands fn the digest of each manifest that names `subject`; none is no error. */
+    kv_code (*each_referrer)(kv_remote *r, const kv_digest *subject, kv_referrer_fn *fn, void *ctx,
+                             kv_error *err);
+    /* Stores a manifest that an index names, and lists it nowhere; NULL: put_manifest does. */
+    kv_code (*put_child)(kv_remote *r, const kv_manifest *m, kv_error *err);
+    /* Everything is stored: the place may take its final name. NULL: it has it. */
+    kv_code (*finish)(kv_remote *r, kv_error *err);
     void (*free)(kv_remote *r);
 } kv_remote_ops;
 struct kv_remote {
