@@ -51,6 +51,8 @@ kv_code kv_net_open(const kv_cli *cli, const kv_net_args *args, kv_net *out, kv_
     kv_auto_str path = kv_cli_home_path(cli, "credentials.json");
     if (!path) return kv_fail(err, KV_E_NOMEM, "out of memory");
     kv_net net = {.options = KV_REMOTE_OPTIONS_INIT};
+    kv_auto_str sessions = kv_cli_home_path(cli, "cache/uploads");
+    if (!sessions) return kv_fail(err, KV_E_NOMEM, "out of memory");
     KV_TRY(kv_credentials_open(path, &net.credentials, err));
     kv_remote_options *o = &net.options;
     o->plain_http = args->plain_http;
@@ -63,6 +65,7 @@ kv_code kv_net_open(const kv_cli *cli, const kv_net_args *args, kv_net *out, kv_
     o->concurrency = (unsigned)args->concurrency;
     o->credentials = net.credentials;
     o->report = kv_cli_report(cli);
+    o->session_dir = net.session_dir = KV_TAKE(sessions);
     *out = net;
     return KV_OK;
 }
@@ -81,6 +84,7 @@ void kv_net_close(kv_net *net)
     }
     free(net->open);
     kv_credentials_close(net->credentials);
+    free(net->session_dir);
     *net = (kv_net){0};
 }
 

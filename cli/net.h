@@ -18,6 +18,7 @@ extern const kv_opt_group kv_net_group;
 typedef struct kv_net {
     kv_remote_options options;
     kv_credentials *credentials;
+    char *session_dir;
     struct kv_net_repository *open; /* private: what was asked for so far */
     size_t n_open, cap_open;
 } kv_net;

@@ -111,6 +111,16 @@ def stall_request(h):
     return True
 
 
+def hold_request(n):
+    """Hands n bytes of the body on, then waits for the client to go away."""
+
+    def act(h):
+        h.forward(hold_body=n)
+        return True
+
+    return act
+
+
 def flip(offset):
     """Flips the byte of the answer's body at offset."""
 
@@ -180,16 +190,16 @@ class Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    def forward(self, cut_body=None, cut_answer=None, lose=False, flip=None, stall=None):
+    def forward(self, cut_body=None, hold_body=None, cut_answer=None, lose=False, flip=None, stall=None):
         up = http.client.HTTPConnection(*self.server.upstream, timeout=60)
         try:
-            self._forward(up, cut_body, cut_answer, lose, flip, stall)
+            self._forward(up, cut_body, hold_body, cut_answer, lose, flip, stall)
         except (OSError, http.client.HTTPException):
             self.hang_up()
         finally:
             up.close()
 
-    def _forward(self, up, cut_body, cut_answer, lose, flip, stall):
+    def _forward(self, up, cut_body, hold_body, cut_answer, lose, flip, stall):
         up.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for k, v in self.headers.items():
             if k.lower() not in HOP and not (self.server.hides_login and k.lower() == "authorization"):
@@ -197,9 +207,14 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.context:
             up.putheader("X-Forwarded-Proto", "https")
         up.endheaders()
-        for piece in self.body_pieces(cut_body):
+        for piece in self.body_pieces(hold_body if cut_body is None else cut_body):
             up.send(piece)
         if cut_body is not None:
+            self.hang_up()
+            return
+        if hold_body is not None:
+            self.entry.status = -1  # for a test: all that will come has come
+            self.drain()
             self.hang_up()
             return
         r = up.getresponse()

@@ -23,6 +23,7 @@ typedef struct kv_remote_options {
     const char *user_agent;               /* NULL: "kitvault/VERSION" */
     kv_credentials *credentials;          /* NULL: anonymous */
     const kv_report *report;              /* NULL: silent */
+    const char *session_dir; /* a push notes its unfinished uploads here; NULL: nowhere */
 } kv_remote_options;
 #define KV_REMOTE_CONCURRENCY 5 /* kit's default */
 #define KV_REMOTE_OPTIONS_INIT                                                                     \
@@ -117,7 +118,8 @@ KV_API KV_MUST_CHECK kv_code kv_remote_check_login(kv_sv registry, const kv_logi
 
 /**
  * Copies the kit src of the local store to dst: blobs the remote lacks, then the manifest under
- * dst's tag, its extra tags, or its digest. out_digest may be NULL.
+ * dst's tag, its extra tags, or its digest. out_digest may be NULL. With a session_dir, an upload
+ * that a killed process began goes on where the registry stands.
  * Progress: "Copying XXXXXXXX", one id per blob.
  * Errors: as above; KV_E_NOTFOUND also when src is not in the store; KV_E_DIGEST when the registry
  * finds a blob damaged. Source: kit-compat.md 7.1, oci-registry.md 7.1.

@@ -534,6 +534,7 @@ kv_code kv_remote_open_oci(const kv_reference *ref, const kv_remote_options *o,
     r->pull_scope = text("repository:%.*s:pull", KV_ARG(repo));
     r->push_scope = text("repository:%.*s:pull,push", KV_ARG(repo));
     r->delete_scope = text("repository:%.*s:pull,delete", KV_ARG(repo));
+    r->session_dir = o->session_dir;
     r->single_put = takes_single_put(host);
     if (!r->origin || !r->name || !r->repository || !r->pull_scope || !r->push_scope ||
         !r->delete_scope)

@@ -9,7 +9,8 @@ typedef struct kv_oci_remote {
     char *name;       /* "host:port/repository" as the user wrote it, for errors */
     char *repository; /* checked: safe in a path */
     char *pull_scope, *push_scope, *delete_scope;
-    bool single_put; /* a host whose uploads cannot be continued */
+    const char *session_dir; /* borrowed from the options; may be NULL */
+    bool single_put;         /* a host whose uploads cannot be continued */
 } kv_oci_remote;
 
 /** Sends to a place that the registry named (Location, Link). One on another origin gets no

@@ -3,7 +3,7 @@
  * make needless), send the bytes, close it. Bytes go in one PUT when they are few or the host takes
  * nothing else; in one streamed PATCH; or in chunks, when the registry asks for them or a proxy on
  * the way refuses large bodies. A broken PATCH goes on from where the registry says it stands; what
- * cannot go on starts over in a new session.
+ * cannot go on starts over in a new session. A note of the session lets a later process go on.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include "http/field.h"
 #include "http/url.h"
 #include "remote/registry.h"
+#include "remote/upload_note.h"
 
 enum {
     URL_MAX = 64 * 1024,
@@ -35,7 +36,9 @@ typedef struct upload {
     uint64_t min_chunk; /* what the registry asked for */
     bool single;        /* one PUT */
     bool done;
+    bool taken_up;   /* bytes of a former process are in the session */
     unsigned failed; /* tries in a row */
+    kv_upload_note note;
 } upload;
 
 /* What to do after an answer. */
@@ -71,8 +74,10 @@ static kv_code take_location(upload *u, const kv_http_response *resp, kv_error *
     char *next = NULL;
     kv_code rc = kv_url_resolve(resp->url, text, &next, err);
     if (rc != KV_OK) return kv_wrap(err, KV_E_PROTOCOL, "place of an upload");
+    bool moved = !u->location || strcmp(u->location, next) != 0;
     free(u->location);
     u->location = next;
+    if (moved && !u->single) kv_upload_note_put(&u->note, next);
     return KV_OK;
 }
 
@@ -213,10 +218,12 @@ static verdict patch(upload *u, kv_error *err)
     case 401:
     case 403:
     case 507: (void)fail_answer(u, &resp, err); return FAIL;
-    case 404:
-    case 416: (void)kv_http_fail_status(&resp, err); return RESTART;
+    case 404: (void)kv_http_fail_status(&resp, err); return RESTART;
     case 413: return shrink(u, n, &resp, err);
-    case 409: (void)kv_http_fail_status(&resp, err); return RESUME; /* the broken one still runs */
+    case 409: /* the broken one still runs, */
+    case 416: /* or what it had sent has come in since */
+        (void)kv_http_fail_status(&resp, err);
+        return RESUME;
     default: break;
     }
     (void)kv_http_fail_status(&resp, err);
@@ -286,6 +293,21 @@ static void forget_session(upload *u)
 {
     free(u->location);
     u->location = NULL;
+    u->taken_up = false;
+    kv_upload_note_clear(&u->note);
+}
+
+/* The session of a process that was killed, if the registry still has it. */
+static void take_up(upload *u)
+{
+    if (u->single) return;
+    kv_digest_text digest = kv_digest_str(u->digest);
+    u->note = kv_upload_note_open(u->r->session_dir, kv_sv_of(u->r->origin),
+                                  kv_sv_of(u->r->repository), kv_sv_of(digest.s));
+    u->location = kv_upload_note_get(&u->note);
+    if (!u->location) return;
+    u->taken_up = ask(u, NULL) == GO_ON;
+    if (!u->taken_up) forget_session(u);
 }
 
 static kv_code run(upload *u, kv_error *err)
@@ -316,8 +338,17 @@ kv_code kv_oci_upload(kv_oci_remote *r, const kv_digest *d, const kv_http_source
                 .digest = d,
                 .source = source,
                 .mount_from = mount_from,
+                .note = KV_UPLOAD_NOTE_NONE,
                 .single = r->single_put || source->size < SINGLE_PUT_BELOW};
+    take_up(&u);
     kv_code rc = run(&u, err);
+    if (rc == KV_E_DIGEST && u.taken_up) {
+        /* The fault may lie in what the dead process sent. */
+        forget_session(&u);
+        rc = run(&u, err);
+    }
+    if (rc != KV_E_CANCELLED && rc != KV_E_AUTH && !is_break(rc)) kv_upload_note_clear(&u.note);
+    kv_upload_note_close(&u.note);
     free(u.location);
     return rc;
 }

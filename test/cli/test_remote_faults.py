@@ -12,6 +12,7 @@ from proxy import (
     cut_answer,
     cut_request,
     flip,
+    hold_request,
     lose_answer,
     no_ranges,
     refuse_body,
@@ -305,6 +306,110 @@ def test_push_killed(packed, proxy, make_kit):
     make_kit("none").fails("pull", NET, ref)
     packed.ok("push", NET, "demo:v1", ref)
     make_kit().ok("pull", NET, ref)
+
+
+def kill_when(process, ready):
+    """SIGKILL once ready() holds; it must come to that."""
+    end = time.monotonic() + 60
+    while not ready():
+        assert process.poll() is None and time.monotonic() < end, "it never got there"
+        time.sleep(0.01)
+    process.kill()
+    process.communicate(timeout=20)
+
+
+def notes(kit):
+    folder = kit.kitops_home / "cache/uploads"
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+@pytest.mark.parametrize("at", [1, 3 * MIB, 8 * MIB + 1, 12 * MIB - 1])
+def test_pull_killed_anywhere(pushed, proxy, make_kit, at):
+    big = big_blob(pushed)
+    line = f"^GET .*/blobs/sha256:{big}"
+    proxy.on(line, stall(at))
+    other = make_kit()
+    kill_when(other.popen("pull", NET, pushed.ref), lambda: ingest(other).get(big, 0) == at)
+    assert big not in blobs(other)
+    proxy.forget()
+    other.ok("pull", NET, pushed.ref)
+    assert proxy.seen(line)[0].headers["Range"] == f"bytes={at}-"
+    check_whole(pushed, other)
+
+
+@pytest.mark.parametrize("at", [0, 5 * MIB + 1, 12 * MIB])
+def test_push_killed_anywhere(packed, proxy, make_kit, at):
+    ref = f"{proxy.host}/team/demo:v1"
+    proxy.on("^PATCH", hold_request(at))
+    process = packed.popen("push", NET, "demo:v1", ref)
+    kill_when(process, lambda: [s for s in proxy.seen("^PATCH") if s.sent >= at and s.status])
+    [note] = notes(packed)
+    assert note.stat().st_mode & 0o777 == 0o600
+    proxy.forget()
+    packed.ok("push", NET, "demo:v1", ref)
+    assert not notes(packed)
+    other = make_kit()
+    other.ok("pull", NET, ref)
+    check_whole(packed, other)
+
+
+def test_push_goes_on_after_a_kill(packed, make_hub, make_kit):
+    hub = make_hub("--no-auth")
+    proxy = Proxy(hub.port)
+    try:
+        ref = f"{proxy.host}/team/demo:v1"
+        proxy.on("^PATCH", hold_request(10 * MIB))
+        process = packed.popen("push", NET, "demo:v1", ref)
+        kill_when(process, lambda: [s for s in proxy.seen("^PATCH") if s.status])
+        proxy.forget()
+        packed.ok("push", NET, "demo:v1", ref)
+        [patch] = [s for s in proxy.seen("^PATCH") if s.status == 202]
+        start = int(patch.headers["Content-Range"].split("-")[0])
+        assert start > 0 and patch.sent <= 12 * MIB + 4096 - start
+        assert not notes(packed)
+        other = make_kit()
+        other.ok("pull", NET, ref)
+        check_whole(packed, other)
+    finally:
+        proxy.stop()
+
+
+def test_push_after_a_damaged_part(packed, make_hub, make_kit):
+    """What the killed process sent was spoilt on the way: found at the end, and sent again."""
+    hub = make_hub("--no-auth")
+    proxy = Proxy(hub.port)
+    try:
+        ref = f"{proxy.host}/team/demo:v1"
+        proxy.on("^PATCH", hold_request(10 * MIB))
+        process = packed.popen("push", NET, "demo:v1", ref)
+        kill_when(process, lambda: [s for s in proxy.seen("^PATCH") if s.status])
+        place = proxy.seen("^PATCH")[0].path
+        [note] = notes(packed)
+        spoil = hub.request("POST", "/v2/team/demo/blobs/uploads/")
+        other_place = spoil.headers["Location"]
+        assert hub.request("PATCH", other_place, b"x" * MIB).status == 202
+        note.write_text(note.read_text().replace(place, other_place))
+        proxy.forget()
+        packed.ok("push", NET, "demo:v1", ref)
+        other = make_kit()
+        other.ok("pull", NET, ref)
+        check_whole(packed, other)
+    finally:
+        proxy.stop()
+
+
+@pytest.mark.parametrize("text", ["", "kitvault upload 1\n", "something else\n" * 3, "x" * 300_000],
+                         ids=["empty", "cut", "foreign", "large"])
+def test_push_with_a_torn_note(packed, proxy, text):
+    ref = f"{proxy.host}/team/demo:v1"
+    proxy.on("^PATCH", hold_request(MIB))
+    process = packed.popen("push", NET, "demo:v1", ref)
+    kill_when(process, lambda: [s for s in proxy.seen("^PATCH") if s.status])
+    [note] = notes(packed)
+    note.write_text(text)
+    proxy.forget()
+    packed.ok("push", NET, "demo:v1", ref)
+    assert not notes(packed)
 
 
 # --- the user stops it ---
