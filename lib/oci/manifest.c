@@ -222,6 +222,10 @@ void kv_manifest_free(kv_manifest *m)
     kv_arena_free(m->mem->arena); /* m and mem lie in it */
 }
 
+/* What ModelPack was called before it came to the CNCF; older modctl wrote it. */
+#define CNAI_MANIFEST "application/vnd.cnai.model.manifest.v1+json"
+#define CNAI_CONFIG "application/vnd.cnai.model.config.v1+json"
+
 kv_kit_kind kv_manifest_kit_kind(const kv_manifest *m)
 {
     if (m->kind != KV_MANIFEST_IMAGE) return KV_KIT_NOT;
@@ -229,7 +233,8 @@ kv_kit_kind kv_manifest_kit_kind(const kv_manifest *m)
         kv_sv_is(m->config.media_type, KV_MT_KIT_CONFIG))
         return KV_KIT_MODELKIT;
     if (kv_sv_is(m->artifact_type, KV_MT_MODELPACK_MANIFEST) ||
-        kv_sv_is(m->config.media_type, KV_MT_MODELPACK_CONFIG))
+        kv_sv_is(m->config.media_type, KV_MT_MODELPACK_CONFIG) ||
+        kv_sv_is(m->artifact_type, CNAI_MANIFEST) || kv_sv_is(m->config.media_type, CNAI_CONFIG))
         return KV_KIT_MODELPACK;
     return KV_KIT_NOT;
 }
@@ -252,7 +257,7 @@ uint64_t kv_manifest_layers_size(const kv_manifest *m)
 
 #define KIT(kind) "application/vnd.kitops.modelkit." kind ".v1."
 #define PACK(kind) "application/vnd.cncf.model." kind ".v1."
-#define CNAI(kind) "application/vnd.cnai.model." kind ".v1." /* what older modctl wrote */
+#define CNAI(kind) "application/vnd.cnai.model." kind ".v1."
 
 static const struct {
     kv_sv prefix;

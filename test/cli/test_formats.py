@@ -1,6 +1,10 @@
 """Forms of ModelKits: layers, ModelPack, images of other tools; what makes bytes reproducible."""
+import base64
+import gzip
+import io
 import json
 import os
+import tarfile
 
 import pytest
 
@@ -226,3 +230,174 @@ def test_empty_modelpack(kit):
     assert config == b'{"descriptor":{},"modelfs":{"type":"layers","diffIds":[]},"config":{}}'
     kit.ok("unpack", "x:v1", "-d", "out")
     assert (kit.cwd / "out/Kitfile").read_text() == "manifestVersion: 1.0.0\n"
+
+
+# --- images of other tools ---
+
+MODELPACK = "application/vnd.cncf.model"
+OLD_MODELPACK = "application/vnd.cnai.model"
+KIT = "application/vnd.kitops.modelkit"
+
+
+def store(kit, ref, manifest, blobs):
+    """Puts an image into the local store as another program would have left it there."""
+    storage = kit.storage
+    (storage / "blobs/sha256").mkdir(parents=True, exist_ok=True)
+    (storage / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    text = json.dumps({"schemaVersion": 2, **manifest}).encode()
+    for data in [*blobs, text]:
+        (storage / "blobs/sha256" / sha256(data).split(":")[1]).write_bytes(data)
+    entry = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": sha256(text), "size": len(text)}
+    repository, tag = ref.rsplit(":", 1)
+    name = base64.urlsafe_b64encode(f"localhost/{repository}".encode()).decode()
+    index = json.dumps({"schemaVersion": 2, "manifests": [entry]})
+    (storage / "index.json").write_text(index)
+    (storage / f"{name}-index.json").write_text(index)
+    (storage / f"{name}-tags.json").write_text(json.dumps({tag: entry}))
+
+
+def tar_of(files, **attributes):
+    """A tar as Python makes it, which is another dialect than kit's. {"a/": None} is a folder."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name.rstrip("/"))
+            info.mtime, info.uid, info.gid, info.uname, info.mode = 1.7e9 + 0.25, 501, 20, "ada", 0o640
+            if content is None:
+                info.type, info.mode = tarfile.DIRTYPE, 0o750
+            else:
+                info.size = len(content)
+            for key, value in attributes.items():
+                setattr(info, key, value)
+            tar.addfile(info, io.BytesIO(content) if content else None)
+    return out.getvalue()
+
+
+def described(media_type, data, **annotations):
+    return {"mediaType": media_type, "digest": sha256(data), "size": len(data), "annotations": annotations}
+
+
+MODCTL_FILES = {
+    "model-00001.safetensors": ("weight", b"first half"),
+    "model-00002.safetensors": ("weight", b"second half"),
+    "config.json": ("weight.config", b"{}"),
+    "tokenizer/vocab.txt": ("weight.config", b"a\nb\n"),
+    "README.md": ("doc", b"# card\n"),
+    "src/run.py": ("code", b"print(1)\n"),
+    "data/rows.csv": ("dataset", b"1,2\n"),
+}
+
+
+def modctl_image(kit, prefix, form):
+    """An image of modctl: one layer for each file, no Kitfile, the file's facts in annotations."""
+    org = "org.cncf.model" if prefix == MODELPACK else "org.cnai.model"
+    layers, blobs = [], []
+    for path, (kind, content) in MODCTL_FILES.items():
+        data = content if form == "raw" else tar_of({path: content})
+        if form == "tar+gzip":
+            data = gzip.compress(data)
+        fact = {"name": path.split("/")[-1], "mode": 0o640, "uid": 501, "gid": 20, "size": len(content),
+                "mtime": "2026-01-02T03:04:05.678+01:00", "typeflag": 48}  # fmt: skip
+        blobs.append(data)
+        layers.append(described(f"{prefix}.{kind}.v1.{form}", data, **{
+            f"{org}.filepath": path, f"{org}.file.metadata+json": json.dumps(fact),
+            f"{org}.file.mediatype.untested": "false"}))  # fmt: skip
+    config = json.dumps({
+        "descriptor": {"createdAt": "2026-01-02T03:04:05.678+01:00", "name": "net", "family": "f"},
+        "modelfs": {"type": "layers", "diffIds": [sha256(b) for b in blobs]},
+        "config": {"architecture": "transformer", "format": "safetensors", "paramSize": "1b"},
+    }).encode()  # fmt: skip
+    store(kit, "img:v1", {
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "artifactType": f"{prefix}.manifest.v1+json",
+        "config": {"mediaType": f"{prefix}.config.v1+json", "digest": sha256(config), "size": len(config)},
+        "layers": layers,
+    }, [*blobs, config])  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["raw", "tar", "tar+gzip"])
+@pytest.mark.parametrize("prefix", [MODELPACK, OLD_MODELPACK], ids=["cncf", "cnai"])
+def test_images_of_modctl(kit, prefix, form):
+    modctl_image(kit, prefix, form)
+    content = {path: data for path, (_, data) in MODCTL_FILES.items()}
+    listed = json.loads(kit.ok("ls", "img:v1", "--format", "json"))["files"]
+    assert {f["path"]: f["digest"] for f in listed} == {p: sha256(c) for p, c in content.items()}
+    assert {f["mode"] for f in listed} == {"0640"}
+    assert kit("cat", "img:v1", "src/run.py").out_bytes == content["src/run.py"]
+
+    r = kit("unpack", "img:v1", "-d", "out")
+    assert r.code == 0, r.err
+    assert r.err == (
+        "[WARN ] Could not get Kitfile: artifact does not contain a Kitfile\n"
+        "[WARN ] Functionality may be impacted\n"
+    )
+    assert {p: (kit.cwd / "out" / p).read_bytes() for p in files_below(kit.cwd / "out")} == content
+    kit.ok("unpack", "img:v1", "-d", "part", "--filter", "docs", "--filter", "datasets")
+    assert files_below(kit.cwd / "part") == {"README.md", "data/rows.csv"}
+    kit.ok("unpack", "img:v1", "-d", "weights", "--filter", "model")
+    assert files_below(kit.cwd / "weights") == {p for p, (k, _) in MODCTL_FILES.items() if "weight" in k}
+
+    shown = json.loads(kit.ok("inspect", "img:v1"))
+    assert "kitfile" not in shown and len(shown["manifest"]["layers"]) == len(content)
+    assert kit.fails("info", "img:v1").endswith("artifact does not contain a Kitfile\n")
+    assert kit.ok("list").splitlines()[1].split()[:4] == ["img", "v1", "<none>", "<none>"]
+    kit.ok("fsck")
+
+
+def test_layer_of_an_image_without_a_path(kit):
+    config = b"{}"
+    layer = b"bytes"
+    store(kit, "img:v1", {
+        "artifactType": MODELPACK + ".manifest.v1+json",
+        "config": described(MODELPACK + ".config.v1+json", config),
+        "layers": [described(MODELPACK + ".weight.v1.raw", layer)],
+    }, [config, layer])  # fmt: skip
+    assert "nknown file path for layer: no org.cncf.model.filepath annotation" in kit.fails(
+        "unpack", "img:v1", "-d", "out"
+    )
+    assert files_below(kit.cwd / "out") == set()
+
+
+def test_diff_ids_that_were_hashed_twice(kit):
+    """One version of kit wrote the digest of the text of each digest; nobody relies on them."""
+    make_model(kit.cwd / "m")
+    kit.ok("pack", "m", "-t", "x:v1", "--use-model-pack")
+    m = manifest(kit, "x:v1")
+    blobs = [blob(kit, d["digest"]) for d in m["layers"]]
+    config = json.loads(blob(kit, m["config"]["digest"]))
+    config["modelfs"]["diffIds"] = [sha256(d.encode()) for d in config["modelfs"]["diffIds"]]
+    text = json.dumps(config).encode()
+    m["config"].update(digest=sha256(text), size=len(text))
+    store(kit, "old:v1", m, [*blobs, text])
+    kit.ok("unpack", "old:v1", "-d", "out")
+    assert (kit.cwd / "out/src/predict.py").read_text() == "print(1)\n"
+    assert kit.ok("info", "old:v1").startswith("manifestVersion")
+
+
+def test_kits_from_before_0_5(kit):
+    """Their configs have no digests, and their tars begin at the parent of the entry's path."""
+    kitfile = {"manifestVersion": "1.0.0", "package": {"name": "old", "authors": ["Ada"]},
+               "model": {"name": "net", "path": "models/net"}, "code": [{"path": "src"}],
+               "datasets": [{"name": "d", "path": "./data/rows.csv"}]}  # fmt: skip
+    config = json.dumps(kitfile).encode()
+    tars = {
+        "model": tar_of({"net/": None, "net/w.bin": b"weights"}),
+        "code": tar_of({"src/": None, "src/deep/": None, "src/deep/run.py": b"print(1)\n"}),
+        "dataset": tar_of({"rows.csv": b"1,2\n"}),
+    }
+    blobs = {kind: gzip.compress(t) for kind, t in tars.items()}
+    store(kit, "old:v1", {
+        "config": described(KIT + ".config.v1+json", config),
+        "layers": [described(f"{KIT}.{kind}.v1.tar+gzip", b) for kind, b in blobs.items()],
+        "annotations": {"ml.kitops.modelkit.cli-version": "0.4.0"},
+    }, [config, *blobs.values()])  # fmt: skip
+    wanted = {"models/net/w.bin": b"weights", "src/deep/run.py": b"print(1)\n", "data/rows.csv": b"1,2\n"}
+    listed = json.loads(kit.ok("ls", "old:v1", "--format", "json"))["files"]
+    assert {f["path"] for f in listed if f["type"] == "file"} == set(wanted)
+    for path, content in wanted.items():
+        assert kit("cat", "old:v1", path).out_bytes == content
+    kit.ok("unpack", "old:v1", "-d", "out")
+    assert files_below(kit.cwd / "out") == {*wanted, "Kitfile"}
+    assert json.loads(kit.ok("inspect", "old:v1"))["cliVersion"] == "0.4.0"
+    assert "name: old" in kit.ok("info", "old:v1")
+    assert kit.ok("list").splitlines()[1].split()[2:4] == ["Ada", "old"]
