@@ -11,9 +11,9 @@
 /* clang-format off */
 #define KV_ARCHIVE_FUNCTIONS(X) \
     X(entry_filetype) X(entry_hardlink) X(entry_pathname) X(entry_perm) X(entry_size) \
-    X(entry_size_is_set) X(error_string) X(read_data_block) X(read_free) X(read_new) \
-    X(read_next_header) X(read_open2) X(read_support_filter_gzip) X(read_support_filter_zstd) \
-    X(read_support_format_empty) X(read_support_format_tar) X(set_error)
+    X(entry_size_is_set) X(error_string) X(read_data_block) X(read_data_skip) X(read_free) \
+    X(read_new) X(read_next_header) X(read_open2) X(read_support_format_empty) \
+    X(read_support_format_tar) X(set_error)
 /* clang-format on */
 
 typedef struct kv_archive_functions {
@@ -35,12 +35,11 @@ KV_MUST_CHECK kv_code kv_archive_load(kv_error *err);
 #define archive_entry_size_is_set kv_archive.entry_size_is_set
 #define archive_error_string kv_archive.error_string
 #define archive_read_data_block kv_archive.read_data_block
+#define archive_read_data_skip kv_archive.read_data_skip
 #define archive_read_free kv_archive.read_free
 #define archive_read_new kv_archive.read_new
 #define archive_read_next_header kv_archive.read_next_header
 #define archive_read_open2 kv_archive.read_open2
-#define archive_read_support_filter_gzip kv_archive.read_support_filter_gzip
-#define archive_read_support_filter_zstd kv_archive.read_support_filter_zstd
 #define archive_read_support_format_empty kv_archive.read_support_format_empty
 #define archive_read_support_format_tar kv_archive.read_support_format_tar
 #define archive_set_error kv_archive.set_error

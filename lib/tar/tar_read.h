@@ -1,14 +1,13 @@
 #pragma once
 /* Reads tar archives from outside: a bounded stream over libarchive, which stands here alone.
  * It says what an archive holds; whether a path may be written is for the caller to decide. */
-#include "base/str.h"
-
-/** Up to n bytes (n > 0) to dst; *out_n is 0 only at the end. */
-typedef kv_code kv_pull_fn(void *ctx, void *dst, size_t n, size_t *out_n, kv_error *err);
+#include "codec/decompress.h"
 
 /** Passes over up to n bytes (n > 0) where that is cheaper than reading them; *out_n may be less, and
  * 0 when they are to be read. */
 typedef kv_code kv_skip_fn(void *ctx, uint64_t n, uint64_t *out_n, kv_error *err);
+
+#define KV_TAR_HEADER_MAX (1u << 20) /* bytes of one entry's headers, pax and sparse maps; own */
 
 typedef enum kv_tar_filter { KV_TAR_PLAIN, KV_TAR_GZIP, KV_TAR_ZSTD } kv_tar_filter;
 typedef enum kv_tar_kind { KV_TAR_FILE, KV_TAR_DIR, KV_TAR_OTHER } kv_tar_kind;
@@ -23,8 +22,10 @@ typedef struct kv_tar_entry {
 
 /**
  * One archive. pull's failures come up unchanged. Bytes behind the end of the archive are not
- * read. Memory: about 1.5 MiB, with zstd what its window asks for, at most 128 MiB.
- * Errors of all calls: KV_E_CORRUPT with libarchive's text, KV_E_NOMEM, those of pull.
+ * read. Memory: about 1.5 MiB, with zstd what its window asks for, at most 32 MiB more; at most
+ * 20 MiB more for an entry whose headers describe very many holes.
+ * Errors of all calls: KV_E_CORRUPT with libarchive's text, KV_E_LIMIT (headers of one entry above
+ * KV_TAR_HEADER_MAX, a zstd window above 32 MiB), KV_E_NOMEM, those of pull.
  * Threads: one at a time. Source: POSIX.1-2017 pax, GNU tar's extensions.
  */
 typedef struct kv_tar_reader kv_tar_reader;
