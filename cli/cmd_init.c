@@ -7,6 +7,7 @@
 typedef struct init_args {
     const char *name, *description, *author, *output, *format;
     bool force;
+    int depth;
 } init_args;
 
 static const kv_opt OPTS[] = {
@@ -16,6 +17,9 @@ static const kv_opt OPTS[] = {
     KV_OPT(init_args, force, "force", 'f', "replace a Kitfile that exists"),
     KV_OPT(init_args, output, "output", 'o',
            "write to `FILE` instead of the directory's Kitfile; - prints it"),
+    KV_OPT(init_args, depth, "depth", 0,
+           "look at every file of `N` levels of directories, not at the directory as a whole; -1 "
+           "for all"),
     KV_OPT_FORMAT(init_args),
 };
 
@@ -70,6 +74,7 @@ static kv_code generate(const kv_cli *cli, const char *dir, const init_args *a, 
     opts.description = kv_buf_sv(&description);
     opts.author = kv_buf_sv(&author);
     opts.report = kv_cli_report(cli);
+    opts.depth = a->depth;
     kv_code code = kv_kitfile_generate(dir, &opts, out, err);
     return code == KV_OK ? code : kv_wrap(err, code, "error processing directory");
 }
@@ -120,7 +125,9 @@ const kv_cmd kv_cmd_init = {
         "Looks at the names and sizes of the files below PATH and writes a Kitfile that says which\n"
         "of them are model, data, code and documents, for you to correct. On a terminal it asks for\n"
         "name, description and author where no option gives them.",
-    .examples = "$ init . --name demo --desc \"A demo model\" --author \"Ada Lovelace\"\n",
+    .examples = "$ init . --name demo --desc \"A demo model\" --author \"Ada Lovelace\"\n"
+                "# An entry for each file, whatever directory it is in\n"
+                "$ init . --name demo --desc \"\" --author \"\" --depth -1 --force\n",
     .opts = OPTS,
     .n_opts = KV_COUNT(OPTS),
     .args_size = sizeof(init_args),

@@ -193,6 +193,9 @@ typedef struct kv_generate_options {
     size_t size; /* KV_GENERATE_OPTIONS_INIT */
     kv_sv name, description, author;
     const kv_report *report;
+    /* Levels of directories below the first that are looked at file by file, as the first one is;
+     * negative: all. Up to five files of no kind are code of their own then. Source: kit-compat 10. */
+    int depth;
 } kv_generate_options;
 #define KV_GENERATE_OPTIONS_INIT                                                                   \
     {                                                                                              \

@@ -14,6 +14,8 @@
 
 #define LISTING_BYTES_MAX (32u << 20) /* names of one run; own */
 #define CODE_MAX 5u                   /* more directories of code become one layer; kit's number */
+#define UNKNOWN_MAX 5u                /* the same of files, with a depth; the newest kit's number */
+#define LEVELS_MAX 100 /* a tree that is deeper is taken by directories from there; own */
 
 /* --- what kind of file a name says --- */
 
@@ -83,7 +85,8 @@ typedef struct maker {
     founds models, metadata, code;                       /* code: directories of no other kind */
     kv_kitfile_entries docs, datasets, sources, prompts; /* malloc'ed until they are done */
     size_t cap_docs, cap_datasets, cap_sources, cap_prompts;
-    bool catch_all; /* a file in the root is of no kind */
+    founds unknown; /* files of no kind, outside of directories that are one entry */
+    int depth;      /* of the options */
     kv_sv license;  /* of the licence file */
     kf_skill skill; /* the first one */
     size_t n_skills;
@@ -264,8 +267,7 @@ static kv_code take_file(maker *m, const found *f)
     case UNKNOWN:
     case N_KINDS: break;
     }
-    m->catch_all = true;
-    return KV_OK;
+    return add_found(m, &m->unknown, *f);
 }
 
 static kv_code take_all(maker *m, const founds *files, file_kind kind)
@@ -325,6 +327,27 @@ static kv_code take_dir(maker *m, const found *dir)
     return take_listed_dir(m, dir, &l);
 }
 
+/* One level file by file, and `depth` more below it (negative: all). */
+static kv_code take_level(maker *m, const listing *l, int depth, int level)
+{
+    for (size_t i = 0; i < l->files.n; i++) KV_TRY(take_file(m, &l->files.items[i]));
+    for (size_t i = 0; i < l->dirs.n; i++) {
+        const found *dir = &l->dirs.items[i];
+        if (depth == 0 || level == LEVELS_MAX) {
+            KV_TRY(take_dir(m, dir));
+            continue;
+        }
+        KV_CLEANUP(clear_listing) listing below = {0};
+        KV_TRY(list_dir(m, dir->path, &below));
+        const found *skill = find_skill(&below);
+        if (skill)
+            KV_TRY(add_skill(m, skill, dir->path));
+        else
+            KV_TRY(take_level(m, &below, depth - (depth > 0), level + 1));
+    }
+    return KV_OK;
+}
+
 /* --- model, code, license, package --- */
 
 static kv_sv without_extension(const found *f)
@@ -372,14 +395,22 @@ static kv_code make_model(maker *m)
     return KV_OK;
 }
 
+/* Whether one entry takes everything that has none. */
+static bool needs_catch_all(const maker *m)
+{
+    return m->code.n > CODE_MAX || m->unknown.n > (m->depth ? UNKNOWN_MAX : 0);
+}
+
 static kv_code make_code(maker *m)
 {
-    if (m->catch_all || m->code.n > CODE_MAX) {
+    if (needs_catch_all(m)) {
         m->sources.n = 0; /* "." holds them */
         return ADD(m, sources, KV_SV("."), .name = {0});
     }
     for (size_t i = 0; i < m->code.n; i++)
         KV_TRY(ADD(m, sources, m->code.items[i].path, .name = {0}));
+    for (size_t i = 0; i < m->unknown.n; i++)
+        KV_TRY(ADD(m, sources, m->unknown.items[i].path, .name = {0}));
     return KV_OK;
 }
 
@@ -444,8 +475,7 @@ static kv_code make(maker *m)
         describe_by_skill(m);
         return KV_OK;
     }
-    for (size_t i = 0; i < root.files.n; i++) KV_TRY(take_file(m, &root.files.items[i]));
-    for (size_t i = 0; i < root.dirs.n; i++) KV_TRY(take_dir(m, &root.dirs.items[i]));
+    KV_TRY(take_level(m, &root, m->depth, 0));
     return make_sections(m);
 }
 
@@ -471,6 +501,7 @@ static void clear_maker(maker *m)
     free(m->models.items);
     free(m->metadata.items);
     free(m->code.items);
+    free(m->unknown.items);
     free(m->docs.items);
     free(m->datasets.items);
     free(m->sources.items);
@@ -489,6 +520,7 @@ kv_code kv_kitfile_generate(const char *dir, const kv_generate_options *opts, kv
                .names = kv_arena_new(LISTING_BYTES_MAX),
                .kf = kf,
                .report = opts ? opts->report : NULL,
+               .depth = opts ? opts->depth : 0,
                .err = err};
     if (!kf || !m.names) return kv_fail(err, KV_E_NOMEM, "out of memory");
     KV_TRY(describe(&m, opts));

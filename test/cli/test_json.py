@@ -40,6 +40,8 @@ def test_a_life(kit, hub):
     ref = f"{hub.host}/team/demo:v1"
     make_model(kit.cwd / "m", Kitfile=None)
     assert "model" in run(kit, "init", "m", "-o", "-")["kitfile"]
+    deep = run(kit, "init", "m", "--output", "-", "--depth", "-1")["kitfile"]
+    assert [x["path"] for x in deep["code"]] == ["src/predict.py"]
     assert run(kit, "init", "m")["path"] == "m/Kitfile"
     packed = run(kit, "pack", "m", "-t", "demo:v1,v2")
     assert (packed["reference"], packed["extraTags"]) == ("demo:v1", ["v2"])
