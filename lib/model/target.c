@@ -17,8 +17,12 @@
 #define STAGING_PREFIX ".kitvault-unpack-"
 enum {
     PATH_BYTES_MAX = 64 * 1024, /* of one entry; own */
-    FILE_MODE = 0777,           /* bits taken from an archive: nobody is handed setuid files */
-    DIR_MODE = 01777,           /* the sticky bit makes a directory safer */
+    /* Bits taken from an archive, as kit does: of files all, which the kernel takes setuid and setgid
+     * from when anybody but root writes to them; of directories what mkdir takes. */
+    FILE_MODE = 07777,
+    DIR_MODE = 01777,
+    KEPT_MODE = 0777, /* of a file that is replaced: new content gets no old privileges */
+    COPY_BYTES = 256 * 1024,
     PARENT_MODE = 0755,         /* of directories the archive does not mention */
     CLOSED_BYTES_MAX = 8 << 20, /* paths of directories whose rights wait for the end; own */
     OWNER_ALL = 0700,
@@ -461,14 +465,17 @@ static int rename_new(int from_dir, const char *from, int to_dir, const char *to
     return renameat(from_dir, from, to_dir, to);
 }
 
-static kv_code apply_file(kv_target *t, const kv_buf *path, uint64_t number, kv_error *err)
+/* *out_far: the directory is on another file system than the staged file, which has no name yet. */
+static kv_code give_name(kv_target *t, int from, const char *name, const kv_buf *path,
+                         bool *out_far, kv_error *err)
 {
     int at;
     const char *base;
-    char name[24];
-    number_name(number, name);
+    *out_far = false;
     KV_TRY(open_parent(t, path, true, &at, &base, err));
-    if (rename_new(t->staging, name, at, base) == 0) return KV_OK;
+    if (rename_new(from, name, at, base) == 0) return KV_OK;
+    *out_far = errno == EXDEV;
+    if (*out_far) return KV_OK;
     if (errno != EEXIST) return kv_fail_sys(err, "cannot rename to '%s'", path->p);
 
     /* Looked at again: an archive may name a file twice, or somebody else was here. */
@@ -478,11 +485,82 @@ static kv_code apply_file(kv_target *t, const kv_buf *path, uint64_t number, kv_
     KV_TRY(look_at(t, path, &found, &mode, err));
     KV_TRY(may_write(t, kv_buf_sv(path), found, &skip, err));
     if (skip) return KV_OK; /* the staged file goes with the staging directory */
-    if (found == KV_FOUND_FILE && fchmodat(t->staging, name, mode & FILE_MODE, 0) < 0)
+    if (found == KV_FOUND_FILE && fchmodat(from, name, mode & KEPT_MODE, 0) < 0)
         return kv_fail_sys(err, "cannot set the mode of '%s'", path->p);
-    if (renameat(t->staging, name, at, base) < 0)
+    if (renameat(from, name, at, base) < 0)
         return kv_fail_sys(err, "cannot rename to '%s'", path->p);
     return KV_OK;
+}
+
+/* Holes stay holes. */
+static kv_code copy_blocks(const kv_target *t, int from, int to, const char *path, kv_error *err)
+{
+    static const char ZEROS[4096];
+    kv_auto_str block = malloc(COPY_BYTES);
+    if (!block) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    for (uint64_t off = 0;;) {
+        KV_TRY(kv_check_cancel(t->opts.report, err));
+        ssize_t got = pread(from, block, COPY_BYTES, (off_t)off);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return kv_fail_sys(err, "cannot read what was unpacked for '%s'", path);
+        if (got == 0) break;
+        for (size_t at = 0, step; at < (size_t)got; at += step) {
+            step = (size_t)got - at < sizeof(ZEROS) ? (size_t)got - at : sizeof(ZEROS);
+            if (memcmp(block + at, ZEROS, step) == 0) continue;
+            KV_TRY(kv_pwrite_all(to, path, block + at, step, off + at, err));
+        }
+        off += (uint64_t)got;
+        if (ftruncate(to, (off_t)off) < 0) return kv_fail_sys(err, "cannot write '%s'", path);
+    }
+    return KV_OK;
+}
+
+/* A copy of the staged file beside the place that it is for; temp is its name there. */
+static kv_code copy_beside(const kv_target *t, const char *staged, int at, const char *temp,
+                           const kv_buf *path, kv_error *err)
+{
+    struct stat st;
+    kv_auto_fd from = openat(t->staging, staged, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (from < 0 || fstat(from, &st) < 0)
+        return kv_fail_sys(err, "cannot open '%s/%s'", t->staging_path, staged);
+    kv_auto_fd to = openat(at, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (to < 0) return kv_fail_sys(err, "cannot create a file beside '%s'", path->p);
+    KV_TRY(copy_blocks(t, from, to, path->p, err));
+    if (fchmod(to, st.st_mode & FILE_MODE) < 0)
+        return kv_fail_sys(err, "cannot set the mode of '%s'", path->p);
+    return KV_OK;
+}
+
+/* Something is mounted in the target: rename does not lead there. */
+static kv_code apply_far_file(kv_target *t, const kv_buf *path, const char *staged, kv_error *err)
+{
+    int at;
+    const char *base;
+    bool far;
+    uint8_t r[8];
+    kv_random(r, sizeof(r));
+    kv_auto_buf temp = KV_BUF(256);
+    kv_buf_adds(&temp, STAGING_PREFIX);
+    kv_hex_add(&temp, r, sizeof(r));
+    KV_TRY(kv_buf_check(&temp, err));
+    KV_TRY(open_parent(t, path, true, &at, &base, err));
+    kv_auto_fd dir = openat(at, ".", O_PATH | O_DIRECTORY | O_CLOEXEC); /* give_name walks again */
+    if (dir < 0) return kv_fail_sys(err, "cannot open the directory of '%s'", path->p);
+    kv_code rc = copy_beside(t, staged, dir, temp.p, path, err);
+    if (rc == KV_OK) rc = give_name(t, dir, temp.p, path, &far, err);
+    if (rc == KV_OK && far)
+        rc = kv_fail(err, KV_E_BUSY, "the directory of '%s' keeps changing", path->p);
+    unlinkat(dir, temp.p, 0); /* what has its name is not there any more */
+    return rc;
+}
+
+static kv_code apply_file(kv_target *t, const kv_buf *path, uint64_t number, kv_error *err)
+{
+    bool far;
+    char name[24];
+    number_name(number, name);
+    KV_TRY(give_name(t, t->staging, name, path, &far, err));
+    return far ? apply_far_file(t, path, name, err) : KV_OK;
 }
 
 /* The next record; *out_more false at the end. */

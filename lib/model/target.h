@@ -7,6 +7,9 @@
  * layer's digest: kv_target_apply, else kv_target_discard. What is to be done then is kept in a
  * list file there, so that memory does not grow with the number of files.
  *
+ * Where something is mounted in the target, a file is copied to its file system first and renamed
+ * there; a process killed between the two leaves a file .kitvault-unpack-RANDOM beside it.
+ *
  * Every path is checked as text (not absolute, never climbing out) and then walked component by
  * component without following symbolic links; a link on the way, or in the place of a file, is an
  * error. Links, devices and pipes are never made.
@@ -15,12 +18,14 @@
 #include <sys/types.h>
 
 #include "base/str.h"
+#include "kitvault/report.h"
 
 typedef struct kv_target kv_target; /* one thread at a time */
 
 typedef struct kv_target_options {
-    bool overwrite;       /* replace files that exist; they keep their mode */
-    bool ignore_existing; /* keep files that exist; wins over overwrite */
+    bool overwrite;          /* replace files that exist; they keep their mode */
+    bool ignore_existing;    /* keep files that exist; wins over overwrite */
+    const kv_report *report; /* for the wish to stop; NULL: none */
 } kv_target_options;
 
 /** Makes dir with its parents if missing. Errors: KV_E_EXISTS (not a directory), KV_E_IO. */

@@ -326,7 +326,8 @@ static kv_code run(unpack *u, const kv_reference *ref, kv_error *err)
     kv_say(u->opts->report, KV_INFO, "Unpacking to %s", u->dir.p);
     KV_TRY(parse_filters(u->opts, &filters, err));
     kv_target_options how = {.overwrite = u->opts->overwrite,
-                             .ignore_existing = u->opts->ignore_existing};
+                             .ignore_existing = u->opts->ignore_existing,
+                             .report = u->opts->report};
     kv_code rc = kv_target_open(u->dir.p, &how, &u->target, err);
     if (rc != KV_OK) return kv_wrap(err, rc, "failed to unpack");
     kv_auto_str shown = kv_reference_display(ref);

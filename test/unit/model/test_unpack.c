@@ -253,6 +253,9 @@ static void modes(void **state)
     tar_add(&tar, "ro/in", '5', 0511, KV_SV(""));
     tar_add(&tar, "ro/in/f", '0', 0444, KV_SV("x"));
     tar_add(&tar, "suid", '0', 06755, KV_SV("x"));
+    tar_add(&tar, "empty", '0', 04711, KV_SV(""));
+    tar_add(&tar, "sticky-file", '0', 01644, KV_SV("x"));
+    tar_add(&tar, "suid-dir", '5', 06755, KV_SV(""));
     tar_add(&tar, "sticky", '5', 01777, KV_SV(""));
     tar_add(&tar, "no/dirs/before", '0', 0644, KV_SV("x"));
     tar_end(&tar);
@@ -267,7 +270,11 @@ static void modes(void **state)
     assert_int_equal(tmpdir_mode(*state, "out/ro"), 0555);
     assert_int_equal(tmpdir_mode(*state, "out/ro/in"), 0511);
     assert_int_equal(tmpdir_mode(*state, "out/ro/in/f"), 0444);
-    assert_int_equal(tmpdir_mode(*state, "out/suid"), 0755);
+    /* Written to, and so taken away by the kernel unless root writes; an empty file keeps it. */
+    assert_int_equal(tmpdir_mode(*state, "out/suid"), geteuid() == 0 ? 06755 : 0755);
+    assert_int_equal(tmpdir_mode(*state, "out/empty"), 04711);
+    assert_int_equal(tmpdir_mode(*state, "out/sticky-file"), 01644);
+    assert_int_equal(tmpdir_mode(*state, "out/suid-dir"), 0755);
     assert_int_equal(tmpdir_mode(*state, "out/sticky"), 01755);
     assert_int_equal(tmpdir_mode(*state, "out/no/dirs"), 0755);
     assert_int_equal(chmod(tmpdir_path(*state, "out/ro"), 0755), 0);
