@@ -14,7 +14,7 @@
 enum { BARS_MAX = 16, REDRAW_US = 150000, LINE_MAX_BYTES = 16 << 20 };
 
 typedef struct bar {
-    uint64_t id, done, total, begun_us;
+    uint64_t id, done, total, before, begun_us;
     char what[64];
 } bar;
 
@@ -75,6 +75,7 @@ static void print_bar(const kv_console *c, const bar *b, unsigned width, uint64_
         .done = b->done,
         .total = b->total,
         .elapsed_us = now - b->begun_us,
+        .before = b->before,
     };
     kv_bar_format(&line, c->style, &state, width);
     printf("%s\n", line.p ? line.p : "");
@@ -97,11 +98,11 @@ static bar *find_bar(kv_console *c, uint64_t id)
     return NULL;
 }
 
-static bar *add_bar(kv_console *c, uint64_t id, kv_sv what)
+static bar *add_bar(kv_console *c, uint64_t id, kv_sv what, uint64_t before)
 {
     if (c->n_bars == BARS_MAX) return NULL;
     bar *b = &c->bars[c->n_bars++];
-    *b = (bar){.id = id, .begun_us = kv_mono_us()};
+    *b = (bar){.id = id, .before = before, .begun_us = kv_mono_us()};
     snprintf(b->what, sizeof(b->what), "%.*s", KV_ARG(what));
     return b;
 }
@@ -123,7 +124,7 @@ void kv_console_progress(kv_console *c, uint64_t id, kv_sv what, uint64_t done, 
     pthread_mutex_lock(&c->lock);
     bar *b = find_bar(c, id);
     bool ended = total && done >= total;
-    if (!b && !ended) b = add_bar(c, id, what); /* what ends as it begins needs no bar */
+    if (!b && !ended) b = add_bar(c, id, what, done); /* what ends as it begins needs no bar */
     if (b) {
         b->done = done;
         b->total = total;

@@ -1,7 +1,10 @@
 #include "cli/net.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/rate.h"
 
 static const kv_opt OPTS[] = {
     KV_OPT(kv_net_args, plain_http, "plain-http", 0, "speak HTTP without TLS to the registry"),
@@ -15,6 +18,8 @@ static const kv_opt OPTS[] = {
     KV_OPT(kv_net_args, concurrency, "concurrency", 0, "move at most `N` blobs at once"),
     KV_OPT(kv_net_args, proxy, "proxy", 0,
            "go through the proxy at this `URL` (instead of what the environment says)"),
+    KV_OPT(kv_net_args, limit_rate, "limit-rate", 0,
+           "move at most `RATE` bytes per second, all blobs together: 500K, 20M, 1G"),
 };
 static const kv_net_args DEFAULTS = {
     .tls_verify = true,
@@ -46,8 +51,35 @@ static const char *first(const char *a, const char *b)
     return b && b[0] ? b : NULL;
 }
 
+/* "20M": bytes per second, the letters as curl and wget take them. */
+static kv_code parse_rate(const char *text, uint64_t *out, kv_error *err)
+{
+    *out = 0;
+    if (!text || !text[0]) return KV_OK;
+    kv_sv number = kv_sv_of(text);
+    static const char UNITS[] = "KMG";
+    const char *unit = strchr(UNITS, toupper((unsigned char)number.p[number.n - 1]));
+    unsigned shift = 0;
+    if (unit) {
+        number.n--;
+        shift = 10 * (unsigned)(unit - UNITS + 1);
+    }
+    uint64_t n;
+    bool ok = kv_sv_to_u64(number, &n) && n <= UINT64_MAX >> shift;
+    if (ok && n << shift >= KV_RATE_LEAST) {
+        *out = n << shift;
+        return KV_OK;
+    }
+    return kv_fail(err, KV_E_ARG,
+                   "invalid arguments: invalid argument for limit-rate (%s): must be a number of "
+                   "bytes per second, at least 1K",
+                   text);
+}
+
 kv_code kv_net_open(const kv_cli *cli, const kv_net_args *args, kv_net *out, kv_error *err)
 {
+    uint64_t max_rate;
+    KV_TRY(parse_rate(args->limit_rate, &max_rate, err));
     kv_auto_str path = kv_cli_home_path(cli, "credentials.json");
     if (!path) return kv_fail(err, KV_E_NOMEM, "out of memory");
     kv_net net = {.options = KV_REMOTE_OPTIONS_INIT};
@@ -63,6 +95,7 @@ kv_code kv_net_open(const kv_cli *cli, const kv_net_args *args, kv_net *out, kv_
     o->client_key = first(getenv("KITOPS_CLIENT_KEY"), args->key);
     o->proxy = first(args->proxy, NULL);
     o->concurrency = (unsigned)args->concurrency;
+    o->max_rate = max_rate;
     o->credentials = net.credentials;
     o->report = kv_cli_report(cli);
     o->session_dir = net.session_dir = KV_TAKE(sessions);

@@ -9,7 +9,7 @@
 typedef struct kv_net_args {
     bool plain_http, tls_verify;
     kv_strs tls_certs;
-    const char *cert, *key, *proxy;
+    const char *cert, *key, *proxy, *limit_rate;
     int concurrency;
 } kv_net_args;
 extern const kv_opt_group kv_net_group;
@@ -23,7 +23,8 @@ typedef struct kv_net {
     size_t n_open, cap_open;
 } kv_net;
 /**
- * Errors: KV_E_ARG "invalid arguments: invalid argument for concurrency (0): must be at least 1".
+ * Errors: KV_E_ARG "invalid arguments: invalid argument for concurrency (0): must be at least 1",
+ * "... for limit-rate (x): ...".
  * Source: kit-compat.md 6 (the environment wins over --cert and --key: quirk 18).
  */
 KV_MUST_CHECK kv_code kv_net_open(const kv_cli *cli, const kv_net_args *args, kv_net *out,

@@ -212,6 +212,8 @@ class Handler(BaseHTTPRequestHandler):
         if cut_body is not None:
             self.hang_up()
             return
+        if self.body_left and hold_body is None:
+            raise ConnectionError("the client went away")
         if hold_body is not None:
             self.entry.status = -1  # for a test: all that will come has come
             self.drain()

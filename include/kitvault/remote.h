@@ -23,6 +23,7 @@ typedef struct kv_remote_options {
     const char *user_agent;               /* NULL: "kitvault/VERSION" */
     kv_credentials *credentials;          /* NULL: anonymous */
     const kv_report *report;              /* NULL: silent */
+    uint64_t max_rate;       /* bytes per second of all transfers together; 0: no limit */
     const char *session_dir; /* a push notes its unfinished uploads here; NULL: nowhere */
 } kv_remote_options;
 #define KV_REMOTE_CONCURRENCY 5 /* kit's default */

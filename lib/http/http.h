@@ -29,6 +29,7 @@ typedef struct kv_http_options { /* all pointers are borrowed and must outlive t
     const char *user_agent;               /* NULL: "kitvault/VERSION" */
     kv_http_login_fn *find_login;         /* NULL: anonymous; called under a lock of the client */
     void *login_ctx;
+    uint64_t max_rate;            /* bytes of bodies per second, all together; 0: any */
     const kv_report *report;      /* debug lines, cancel; NULL: silent */
     kv_http_transport *transport; /* owned by the client; NULL: libcurl */
 } kv_http_options;

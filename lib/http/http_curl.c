@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/rate.h"
 #include "http/lazy_curl.h"
 #include "http/transport.h"
 #include "http/url.h"
@@ -28,6 +29,7 @@ typedef struct curl_transport {
     kv_http_transport base;
     const kv_http_options *options;
     char *env_http_proxy; /* HTTP_PROXY, which libcurl ignores and kit does not; or NULL */
+    kv_rate *rate;        /* NULL: no limit */
     pthread_mutex_t lock; /* guards idle */
     channel *idle;
 } curl_transport;
@@ -63,6 +65,16 @@ static const kv_http_transport_ops CURL_OPS;
 
 /* --- callbacks of libcurl --- */
 
+/* The turn of at most *n bytes, or of as many as are sent at once under a limit. */
+static kv_code pace(channel *c, size_t *n)
+{
+    kv_rate *rate = c->owner->rate;
+    if (!rate) return KV_OK;
+    size_t piece = kv_rate_piece(rate);
+    if (*n > piece) *n = piece;
+    return kv_rate_take(rate, *n, c->report, &c->broken);
+}
+
 static size_t on_read(char *to, size_t size, size_t count, void *arg)
 {
     channel *c = arg;
@@ -70,6 +82,7 @@ static size_t on_read(char *to, size_t size, size_t count, void *arg)
     size_t n = size * count;
     if (n > left) n = (size_t)left;
     if (n == 0) return 0;
+    if (pace(c, &n) != KV_OK) return CURL_READFUNC_ABORT;
     if (c->source->read(c->source->ctx, c->source_off, to, n, &n, &c->broken) != KV_OK)
         return CURL_READFUNC_ABORT;
     c->source_off += n;
@@ -124,11 +137,14 @@ static size_t on_write(char *p, size_t size, size_t count, void *arg)
     channel *c = arg;
     size_t n = size * count;
     if (n == 0) return 0;
-    if (c->sink) return c->sink(c->sink_ctx, p, n, &c->broken) == KV_OK ? n : 0;
-    if (c->room == 0 || c->spill_n) {
+    if (!c->sink && (c->room == 0 || c->spill_n)) {
         c->paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
+    /* What came is here and has to be taken; the sender waits once the socket is full. */
+    kv_rate *rate = c->owner->rate;
+    if (rate && kv_rate_take(rate, n, c->report, &c->broken) != KV_OK) return 0;
+    if (c->sink) return c->sink(c->sink_ctx, p, n, &c->broken) == KV_OK ? n : 0;
     size_t now = n < c->room ? n : c->room;
     memcpy(c->dst + c->got, p, now);
     c->got += now;
@@ -309,6 +325,13 @@ static kv_code set_proxy(channel *c, const kv_http_wire *w, kv_error *err)
     return KV_OK;
 }
 
+static long receive_bytes(const channel *c)
+{
+    const kv_rate *rate = c->owner->rate;
+    if (!rate || kv_rate_piece(rate) > RECEIVE_BYTES) return RECEIVE_BYTES;
+    return (long)kv_rate_piece(rate);
+}
+
 static kv_code set_all(channel *c, const kv_http_wire *w, kv_error *err)
 {
     CURL *e = c->easy;
@@ -325,7 +348,7 @@ static kv_code set_all(channel *c, const kv_http_wire *w, kv_error *err)
     SET(CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
     SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
     SET(CURLOPT_LOW_SPEED_TIME, (long)w->patience_s);
-    SET(CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
+    SET(CURLOPT_BUFFERSIZE, receive_bytes(c));
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_HEADERDATA, c);
     SET(CURLOPT_WRITEFUNCTION, on_write);
@@ -553,6 +576,7 @@ static void curl_free_all(kv_http_transport *base)
     }
     pipe_release(&old);
     pthread_mutex_destroy(&t->lock);
+    kv_rate_free(t->rate);
     free(t->env_http_proxy);
     free(t);
 }
@@ -573,6 +597,10 @@ kv_code kv_http_transport_curl(const kv_http_options *options, kv_http_transport
     if (!t) return kv_fail(err, KV_E_NOMEM, "out of memory");
     t->base.ops = &CURL_OPS;
     t->options = options;
+    if (options->max_rate && !(t->rate = kv_rate_new(options->max_rate))) {
+        free(t);
+        return kv_fail(err, KV_E_NOMEM, "out of memory");
+    }
     pthread_mutex_init(&t->lock, NULL);
     /* In a CGI program HTTP_PROXY is the request header "Proxy", not a setting. */
     const char *upper = getenv("HTTP_PROXY");

@@ -515,6 +515,7 @@ static kv_http_options http_options(const kv_remote_options *o, kv_http_transpor
                              .user_agent = o->user_agent,
                              .find_login = o->credentials ? find_login : NULL,
                              .login_ctx = o->credentials,
+                             .max_rate = o->max_rate,
                              .report = o->report,
                              .transport = transport};
 }

@@ -446,6 +446,39 @@ def test_push_interrupted(packed, proxy):
     packed.ok("push", NET, "demo:v1", ref)
 
 
+def test_the_rate_is_limited(packed, proxy, make_kit):
+    """Never faster than asked for; all blobs together."""
+    ref = f"{proxy.host}/team/demo:v1"
+    begun = time.monotonic()
+    packed.ok("push", NET, "--limit-rate", "12M", "demo:v1", ref)
+    pushed = time.monotonic()
+    assert pushed - begun > 0.8
+    other = make_kit()
+    other.ok("pull", NET, "--limit-rate=12m", ref)
+    assert time.monotonic() - pushed > 0.8
+    check_whole(packed, other)
+
+
+@pytest.mark.parametrize("rate", ["0", "1023", "fast", "K", "1KB", "-1", "99999999999999999999", "18446744073709551615K"])
+def test_rates_that_are_none(kit, rate):
+    err = kit.fails("pull", NET, f"--limit-rate={rate}", "127.0.0.1:1/team/demo:v1")
+    assert err.startswith(f"[ERROR] Invalid arguments: invalid argument for limit-rate ({rate}): must be ")
+
+
+def test_a_slow_pull_interrupted(pushed, proxy, make_kit):
+    big = big_blob(pushed)
+    other = make_kit()
+    process = other.popen("pull", NET, "--limit-rate=10K", pushed.ref)
+    interrupt(process, lambda: ingest(other).get(big, 0) > 0)
+    assert 0 < ingest(other)[big] < 12 * MIB
+
+
+def test_a_slow_push_interrupted(packed, proxy):
+    ref = f"{proxy.host}/team/demo:v1"
+    process = packed.popen("push", NET, "--limit-rate=10K", "demo:v1", ref)
+    interrupt(process, lambda: proxy.seen("^PATCH"))
+
+
 def test_full_disk(pushed, make_kit):
     other = make_kit()
     other.ok("version")
