@@ -1,4 +1,5 @@
 """kitvaultd as a program: arguments, address, log, metrics, TLS."""
+import contextlib
 import json
 import os
 import re
@@ -354,3 +355,43 @@ def test_tls_slow_head(tls_hub):
             assert c.answer()[0] == 408
         except (ConnectionError, EOFError, ssl.SSLError):
             pytest.fail("no answer")
+
+
+def client_hello(hub):
+    out = ssl.MemoryBIO()
+    client = trusting(hub).wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return out.read()
+
+
+@pytest.mark.parametrize("sent", [0, 1, 100, None], ids=["nothing", "one byte", "a part", "a whole hello"])
+def test_tls_handshakes_that_stall(tls_hub, sent):
+    """Many of them keep nobody else out, and the hub is rid of them after the time of a head."""
+    hello = client_hello(tls_hub)
+    with contextlib.ExitStack() as stack:
+        stalled = [stack.enter_context(Raw(tls_hub)) for _ in range(100)]
+        for c in stalled:
+            c.send(hello[:sent])
+        with Raw(tls_hub, tls=trusting(tls_hub)) as c:
+            c.send(get("/readyz"))
+            assert c.answer()[0] == 200
+        for c in stalled:  # to a whole hello there was an answer, with nothing behind it
+            c.sock.settimeout(20)
+            with contextlib.suppress(ConnectionResetError):
+                while sent is None and c.sock.recv(65536):
+                    pass
+            assert sent is None or c.is_closed(20)
+    with Raw(tls_hub, tls=trusting(tls_hub)) as c:
+        c.send(get("/readyz"))
+        assert c.answer()[0] == 200
+
+
+def test_tls_handshake_that_never_pauses(tls_hub):
+    hello = client_hello(tls_hub)
+    sent = 0
+    with Raw(tls_hub) as c, contextlib.suppress(ConnectionError):
+        for sent in range(len(hello)):
+            c.send(hello[sent : sent + 1])
+            time.sleep(0.02)
+    assert sent < len(hello) - 1  # 5 s and more for all of it, where 2 s are allowed
