@@ -247,3 +247,25 @@ def test_a_killed_pack_leaves_only_garbage(kit):
     kit.ok("gc")
     assert fsck(kit)["problems"] == []
     assert list((kit.storage / "blobs" / "sha256").iterdir()) == []
+
+
+# --- damage that is known, decision 0032 ---
+
+
+def test_pack_heals_what_was_removed(packed):
+    spoil(blob_path(packed, layer_of(packed, "demo:v1", "model")))
+    assert "Already saved model layer" in packed.ok("pack", "m", "-t", "demo:v1")  # not looked at
+    assert "another digest" in packed.fails("unpack", "demo:v1", "-d", "out")
+    packed.ok("remove", "demo:v1")
+    assert "Saved model layer" in packed.ok("pack", "m", "-t", "demo:v1")
+    assert fsck(packed)["problems"] == []
+
+
+def test_pull_heals_what_was_removed(pulled):
+    kit, ref = pulled, pulled.ref
+    spoil(blob_path(kit, layer_of(kit, ref, "model")))
+    kit.ok("pull", NET, ref)
+    assert len(fsck(kit, code=5)["problems"]) == 1
+    kit.ok("remove", ref)
+    kit.ok("pull", NET, ref)
+    assert fsck(kit)["problems"] == []
