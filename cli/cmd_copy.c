@@ -84,9 +84,11 @@ const kv_cmd kv_cmd_copy = {
     .about =
         "A place is a name in the local store (demo:v1, or store:NAME where NAME begins with a\n"
         "registry), a name in a registry (hub.example.com/team/demo:v1), or an OCI image layout:\n"
-        "dir:PATH[:TAG] or archive:FILE.tar[:TAG], also with @DIGEST. What the destination has is\n"
-        "not sent again, every byte is checked on arrival, and digests stay what they are. Without\n"
-        "a tag of its own the destination takes that of SOURCE. An archive is written once.",
+        "dir:PATH[:TAG], archive:FILE.tar[:TAG], s3://BUCKET/PREFIX[:TAG], also with @DIGEST. What\n"
+        "the destination has is not sent again, every byte is checked before it can be seen, and\n"
+        "digests stay what they are. Without a tag of its own the destination takes that of SOURCE.\n"
+        "An archive is written once. S3 takes keys, region and endpoint from AWS_ACCESS_KEY_ID,\n"
+        "AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL and ~/.aws.",
     .examples = "$ copy demo:v1 dir:backup\n"
                 "# One file to carry away, with its signatures\n"
                 "$ copy --referrers demo:v1 archive:demo.tar\n"

@@ -20,6 +20,7 @@ TOOLS = {
     "oras": "oras.land/oras/cmd/oras@v1.3.6",
     "crane": "github.com/google/go-containerregistry/cmd/crane@v0.22.1",
     "regctl": "github.com/regclient/regclient/cmd/regctl@v0.11.7",
+    "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
     "conformance": "github.com/opencontainers/distribution-spec/conformance"
     "@v0.0.0-20260831232431-97274622c111",
 }

@@ -4,6 +4,7 @@
  *   demo:v1, store:hub.example.com/team/demo:v1      the local store
  *   hub.example.com/team/demo:v1                     a registry
  *   dir:models:v1, archive:models.tar:v1             an OCI image layout: a directory, a tar archive
+ *   s3://bucket/models:v1                            the same in an S3-compatible store
  * Digests never change on the way.
  */
 #include "kitvault/remote.h"
@@ -15,6 +16,7 @@ typedef enum kv_place_kind {
     KV_PLACE_REGISTRY,
     KV_PLACE_DIR,
     KV_PLACE_ARCHIVE,
+    KV_PLACE_S3,
 } kv_place_kind;
 
 /** One parsed name. Zero it or parse into it, then clear it. */
@@ -22,7 +24,7 @@ typedef struct kv_place {
     kv_place_kind kind;
     char *text;       /* the name as it was given, to be shown */
     kv_reference ref; /* store and registry */
-    char *location;   /* others: the path */
+    char *location;   /* others: the path; BUCKET or BUCKET/PREFIX */
     kv_sv tag;        /* empty when a digest or nothing was given; borrowed from the place */
     kv_digest digest; /* alg 0 when a tag or nothing was given */
 } kv_place;
@@ -56,7 +58,7 @@ typedef struct kv_copy_result {
  * arrival, then referrers, then the manifest; the tag last. Where dst has no tag and no digest, src's
  * tag is used. Where src has neither, a layout's only tag or only manifest is meant, elsewhere
  * `latest`. What broke off is continued by the next copy where the place can: the local store, dir:,
- * a registry.
+ * s3:, a registry.
  * store may be NULL when no place is in it. out may be NULL.
  * Errors: KV_E_NOTFOUND, KV_E_ARG (dst's digest is another one; several manifests and no tag),
  * KV_E_EXISTS (an archive), KV_E_DIGEST, those of places. Memory: a few MiB per blob in flight.

@@ -42,6 +42,16 @@ void kv_mac(const void *key, kv_sv data, uint8_t out[KV_MAC_BYTES])
     (void)crypto_auth_hmacsha256(out, (const unsigned char *)(data.p ? data.p : ""), data.n, key);
 }
 
+void kv_mac_with(kv_sv key, kv_sv data, uint8_t out[KV_MAC_BYTES])
+{
+    crypto_auth_hmacsha256_state state;
+    (void)crypto_auth_hmacsha256_init(&state, (const unsigned char *)(key.p ? key.p : ""), key.n);
+    (void)crypto_auth_hmacsha256_update(&state, (const unsigned char *)(data.p ? data.p : ""),
+                                        data.n);
+    (void)crypto_auth_hmacsha256_final(&state, out);
+    kv_wipe(&state, sizeof(state));
+}
+
 bool kv_secret_eq(const void *a, const void *b, size_t n)
 {
     return sodium_memcmp(a, b, n) == 0;

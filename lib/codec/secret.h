@@ -20,6 +20,8 @@ void kv_password_new(char out[KV_PASSWORD_NEW_MAX]);
 
 /** HMAC-SHA-256. key: KV_MAC_BYTES bytes. */
 void kv_mac(const void *key, kv_sv data, uint8_t out[KV_MAC_BYTES]);
+/** The same with a key of any length, as protocols of others have. */
+void kv_mac_with(kv_sv key, kv_sv data, uint8_t out[KV_MAC_BYTES]);
 /** Compares in a time that does not tell where they differ. */
 bool kv_secret_eq(const void *a, const void *b, size_t n);
 /** Zeroes memory the compiler must not skip; NULL with 0 is fine. */

@@ -340,8 +340,10 @@ static kv_code begin_new(archive_layout *l, kv_error *err)
     return put_document(l, KV_IMAGE_LAYOUT_FILE, KV_SV(KV_IMAGE_LAYOUT_TEXT), err);
 }
 
-kv_code kv_layout_open_archive(const char *path, bool write, kv_layout **out, kv_error *err)
+kv_code kv_layout_open_archive(const char *path, bool write, const kv_remote_options *network,
+                               kv_layout **out, kv_error *err)
 {
+    (void)network;
     archive_layout *l = calloc(1, sizeof(*l));
     if (!l) return kv_fail(err, KV_E_NOMEM, "out of memory");
     *l = (archive_layout){.base.ops = &ARCHIVE_OPS, .fd = -1, .path = strdup(path)};

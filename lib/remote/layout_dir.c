@@ -145,8 +145,10 @@ static kv_code check_is_layout(const dir_layout *l, bool write, kv_error *err)
     return kv_fail(err, KV_E_INVALID, "'%s' is no OCI image layout: it has no oci-layout", l->dir);
 }
 
-kv_code kv_layout_open_dir(const char *dir, bool write, kv_layout **out, kv_error *err)
+kv_code kv_layout_open_dir(const char *dir, bool write, const kv_remote_options *network,
+                           kv_layout **out, kv_error *err)
 {
+    (void)network;
     dir_layout *l = calloc(1, sizeof(*l));
     if (!l) return kv_fail(err, KV_E_NOMEM, "out of memory");
     *l = (dir_layout){.base.ops = &DIR_OPS, .resumes = -1, .dir = strdup(dir)};

@@ -50,9 +50,20 @@ KV_MUST_CHECK kv_code kv_layout_upload(kv_blobs *blobs, const kv_upload_states *
                                        const kv_digest *d, const kv_http_source *source,
                                        kv_error *err);
 
+/* Openers have one form, for the table of schemes; network (may be NULL) is for those that need it. */
+
 /** DIR, made when it is missing and write. Resumes: an upload that broke off lies in DIR/uploads. */
-KV_MUST_CHECK kv_code kv_layout_open_dir(const char *dir, bool write, kv_layout **out,
+KV_MUST_CHECK kv_code kv_layout_open_dir(const char *dir, bool write,
+                                         const kv_remote_options *network, kv_layout **out,
                                          kv_error *err);
 /** An archive, to be read, or (write) a new one. Errors: KV_E_EXISTS (write). */
-KV_MUST_CHECK kv_code kv_layout_open_archive(const char *path, bool write, kv_layout **out,
+KV_MUST_CHECK kv_code kv_layout_open_archive(const char *path, bool write,
+                                             const kv_remote_options *network, kv_layout **out,
                                              kv_error *err);
+/**
+ * "BUCKET", "BUCKET/PREFIX" in an S3-compatible store; the bucket must exist. Resumes: what a try left
+ * behind is named by PREFIX/uploads/HEX.state. Errors: those of kv_s3_config_load and kv_s3_open.
+ */
+KV_MUST_CHECK kv_code kv_layout_open_s3(const char *location, bool write,
+                                        const kv_remote_options *network, kv_layout **out,
+                                        kv_error *err);

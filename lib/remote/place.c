@@ -9,12 +9,14 @@
 typedef struct scheme {
     const char *prefix;
     kv_place_kind kind;
-    kv_code (*open)(const char *location, bool write, kv_layout **out, kv_error *err);
+    kv_code (*open)(const char *location, bool write, const kv_remote_options *network,
+                    kv_layout **out, kv_error *err);
 } scheme;
 static const scheme SCHEMES[] = {
     {"store:", KV_PLACE_STORE, NULL},
     {"dir:", KV_PLACE_DIR, kv_layout_open_dir},
     {"archive:", KV_PLACE_ARCHIVE, kv_layout_open_archive},
+    {"s3://", KV_PLACE_S3, kv_layout_open_s3},
 };
 
 void kv_place_clear(kv_place *p)
@@ -96,7 +98,7 @@ kv_code kv_place_open(struct kv_store *store, const kv_place *p, bool write,
     for (size_t i = 0; i < KV_COUNT(SCHEMES); i++) {
         if (SCHEMES[i].kind != p->kind) continue;
         kv_layout *l = NULL;
-        KV_TRY(SCHEMES[i].open(p->location, write, &l, err));
+        KV_TRY(SCHEMES[i].open(p->location, write, network, &l, err));
         return kv_layout_remote(l, network->report, out, err);
     }
     return kv_fail(err, KV_E_ARG, "'%s' is no place", p->text);

@@ -503,7 +503,7 @@ static kv_sv contact_host(kv_sv registry)
     return kv_sv_is(registry, "docker.io") ? KV_SV("registry-1.docker.io") : registry;
 }
 
-static kv_http_options http_options(const kv_remote_options *o, kv_http_transport *transport)
+kv_http_options kv_remote_http_options(const kv_remote_options *o, kv_http_transport *transport)
 {
     return (kv_http_options){.plain_http = o->plain_http,
                              .tls_verify = o->tls_verify,
@@ -540,7 +540,7 @@ kv_code kv_remote_open_oci(const kv_reference *ref, const kv_remote_options *o,
     if (!r->origin || !r->name || !r->repository || !r->pull_scope || !r->push_scope ||
         !r->delete_scope)
         return kv_fail(err, KV_E_NOMEM, "out of memory");
-    kv_http_options http = http_options(o, transport);
+    kv_http_options http = kv_remote_http_options(o, transport);
     KV_TRY(kv_http_new(&http, &r->http, err));
     kv_auto_url_origin origin = {0};
     kv_code rc = kv_url_origin_of(r->origin, &origin, err);
@@ -567,7 +567,7 @@ kv_code kv_remote_check_login(kv_sv registry, const kv_login *login,
 {
     static const kv_remote_options DEFAULTS = KV_REMOTE_OPTIONS_INIT;
     kv_login copy = *login; /* borrowed */
-    kv_http_options o = http_options(options ? options : &DEFAULTS, NULL);
+    kv_http_options o = kv_remote_http_options(options ? options : &DEFAULTS, NULL);
     o.find_login = given_login;
     o.login_ctx = &copy;
     kv_auto(kv_http) http = NULL;

@@ -72,6 +72,8 @@ KV_MUST_CHECK kv_code kv_remote_reader_drain(kv_remote_reader *r, kv_http_sink *
 KV_MUST_CHECK kv_code kv_remote_open_oci(const kv_reference *ref, const kv_remote_options *options,
                                          kv_http_transport *transport, kv_remote **out,
                                          kv_error *err);
+/** What the HTTP client is told. Borrows from o. transport: owned by the client, or NULL. */
+kv_http_options kv_remote_http_options(const kv_remote_options *o, kv_http_transport *transport);
 /** True when ref is a digest, which it then is in *out. A text with ':' that is none is an error:
  * KV_E_ARG. */
 KV_MUST_CHECK kv_code kv_remote_ref_parse(kv_sv ref, bool *out_is_digest, kv_digest *out,

@@ -33,7 +33,7 @@ static char *make_bytes(kv_digest *out)
 static kv_code put(const char *dir, feed *f, const kv_digest *d)
 {
     kv_layout *l = NULL;
-    assert_int_equal(kv_layout_open_dir(dir, true, &l, NULL), KV_OK);
+    assert_int_equal(kv_layout_open_dir(dir, true, NULL, &l, NULL), KV_OK);
     f->first = UINT64_MAX;
     kv_http_source source = {.read = read_feed, .ctx = f, .size = SIZE};
     kv_code rc = l->ops->put_blob(l, d, &source, NULL);
@@ -92,7 +92,7 @@ static void shares_the_directory(void **state)
     kv_digest d;
     kv_auto_str bytes = make_bytes(&d);
     kv_layout *first = NULL;
-    assert_int_equal(kv_layout_open_dir(dir, true, &first, NULL), KV_OK);
+    assert_int_equal(kv_layout_open_dir(dir, true, NULL, &first, NULL), KV_OK);
     feed f = {.bytes = bytes, .break_at = 3 << 20};
     assert_int_equal(put(dir, &f, &d), KV_E_NETWORK);
     f.break_at = 0;
