@@ -123,10 +123,11 @@ KV_API KV_MUST_CHECK kv_code kv_kitfile_select(const kv_kitfile *kf, kv_sv field
 /* --- entries and layers --- */
 
 /**
- * All entries in the order of a manifest's layers: model, parts, code, datasets, docs, prompts.
+ * All entries in the order of a manifest's layers: model, parts, code, datasets, docs, prompts,
+ * mcpServers.
  *     kv_kitfile_iter it = kv_kitfile_begin(kf);
  *     while (kv_kitfile_next(&it)) if (it.has_layer) pack(it.kind, it.entry->path);
- * Nothing to release. mcpServers are not among them: no kit is known that says how they are packed.
+ * Nothing to release.
  */
 typedef struct kv_kitfile_iter {
     kv_layer_kind kind;

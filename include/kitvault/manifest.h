@@ -91,6 +91,7 @@ typedef enum kv_layer_kind {
     KV_LAYER_DATASET,
     KV_LAYER_DOCS,
     KV_LAYER_PROMPT,
+    KV_LAYER_MCPB, /* a bundle of an MCP server, always raw */
 } kv_layer_kind;
 typedef enum kv_layer_form {
     KV_FORM_TAR,
@@ -106,11 +107,11 @@ typedef struct kv_layer_type {
 KV_API kv_layer_type kv_layer_type_of(const kv_descriptor *layer);
 /** Kit's media type for a layer. Static storage; NULL for KV_LAYER_UNKNOWN. */
 KV_API const char *kv_layer_media_type(kv_layer_type type);
-/** The same of CNCF ModelPack; prompts are code. */
+/** The same of CNCF ModelPack; prompts are code. NULL: it has no such layers. */
 KV_API const char *kv_layer_modelpack_type(kv_layer_type type);
 /** "weight", "weight.config", "dataset", "code" (prompts, too), "doc". */
 KV_API const char *kv_layer_modelpack_name(kv_layer_kind kind);
-/** "model", "modelpart", "code", "dataset", "docs", "code" for prompts. */
+/** "model", "modelpart", "code", "dataset", "docs", "mcpb", "code" for prompts. */
 KV_API const char *kv_layer_kind_name(kv_layer_kind kind);
 
 /** What a manifest of ours is made of; pointers are borrowed for the call. */

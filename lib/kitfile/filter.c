@@ -14,13 +14,16 @@ typedef enum filter_type {
     F_CODE = 8,
     F_PROMPTS = 16,
     F_DOCS = 32,
+    F_MCP_SERVERS = 64,
 } filter_type;
 
 static const struct {
     const char *name;
     filter_type type;
-} TYPES[] = {{"kitfile", F_KITFILE}, {"model", F_MODEL},     {"datasets", F_DATASETS},
-             {"code", F_CODE},       {"prompts", F_PROMPTS}, {"docs", F_DOCS}};
+} TYPES[] = {{"kitfile", F_KITFILE},       {"model", F_MODEL},
+             {"datasets", F_DATASETS},     {"code", F_CODE},
+             {"prompts", F_PROMPTS},       {"docs", F_DOCS},
+             {"mcpservers", F_MCP_SERVERS}}; /* not in kit's sentence below, which scripts know */
 
 struct kv_filter {
     unsigned types;
@@ -115,6 +118,7 @@ static unsigned type_of(kv_layer_kind kind)
     case KV_LAYER_DATASET: return F_DATASETS;
     case KV_LAYER_DOCS: return F_DOCS;
     case KV_LAYER_PROMPT: return F_PROMPTS;
+    case KV_LAYER_MCPB: return F_MCP_SERVERS;
     case KV_LAYER_UNKNOWN: break;
     }
     return 0;

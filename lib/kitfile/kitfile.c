@@ -77,11 +77,14 @@ kv_kitfile_iter kv_kitfile_begin(kv_kitfile *kf)
     return (kv_kitfile_iter){.kf = kf};
 }
 
+enum { N_SECTIONS = 7 };
+
 /* The entries of the section with that number, in the order of layers. */
 static kv_kitfile_entries section(kv_kitfile *kf, unsigned number, kv_layer_kind *out_kind)
 {
-    static const kv_layer_kind KINDS[] = {KV_LAYER_MODEL,   KV_LAYER_PART, KV_LAYER_CODE,
-                                          KV_LAYER_DATASET, KV_LAYER_DOCS, KV_LAYER_PROMPT};
+    static const kv_layer_kind KINDS[N_SECTIONS] = {
+        KV_LAYER_MODEL, KV_LAYER_PART,   KV_LAYER_CODE, KV_LAYER_DATASET,
+        KV_LAYER_DOCS,  KV_LAYER_PROMPT, KV_LAYER_MCPB};
     *out_kind = KINDS[number];
     kv_kitfile_entries none = {0};
     switch (number) {
@@ -90,7 +93,8 @@ static kv_kitfile_entries section(kv_kitfile *kf, unsigned number, kv_layer_kind
     case 2: return kf->code;
     case 3: return kf->datasets;
     case 4: return kf->docs;
-    default: return kf->prompts;
+    case 5: return kf->prompts;
+    default: return kf->mcp_servers;
     }
 }
 
@@ -103,7 +107,7 @@ static bool has_layer(const kv_kitfile_iter *it)
 
 bool kv_kitfile_next(kv_kitfile_iter *it)
 {
-    for (; it->section < 6; it->section++, it->next = 0) {
+    for (; it->section < N_SECTIONS; it->section++, it->next = 0) {
         kv_kitfile_entries e = section(it->kf, it->section, &it->kind);
         if (it->next >= e.n) continue;
         it->index = it->next++;

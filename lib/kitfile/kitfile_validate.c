@@ -8,6 +8,7 @@
 #define PART_TYPE_MAX 64u       /* kit's partTypeMaxLen */
 #define PROBLEMS_MAX (8u << 20) /* bytes of all problems; own */
 #define PROBLEM_MAX (64u << 10) /* bytes of one; own */
+#define SERVERS_MAX 1000u       /* each is compared with each; own */
 
 typedef struct user { /* a path, and the entry that has it */
     kv_sv path;
@@ -57,6 +58,7 @@ static kv_code add_user(checker *c, const kv_kitfile_iter *it)
     case KV_LAYER_DATASET: kv_buf_addf(&who, "dataset %.*s", KV_ARG(e->name)); break;
     case KV_LAYER_CODE: kv_buf_addf(&who, "code layer %zu", it->index); break;
     case KV_LAYER_DOCS: kv_buf_addf(&who, "docs layer %zu", it->index); break;
+    case KV_LAYER_MCPB: kv_buf_addf(&who, "mcpServer layer %zu", it->index); break;
     case KV_LAYER_PROMPT:
     case KV_LAYER_UNKNOWN: kv_buf_addf(&who, "prompt layer %zu", it->index); break;
     }
@@ -118,6 +120,7 @@ static const char *path_noun(kv_layer_kind kind)
     case KV_LAYER_DATASET: return "dataset";
     case KV_LAYER_DOCS: return "doc";
     case KV_LAYER_PROMPT: return "prompt";
+    case KV_LAYER_MCPB: return "mcpServer";
     case KV_LAYER_MODEL:
     case KV_LAYER_UNKNOWN: break;
     }
@@ -159,8 +162,25 @@ static kv_code check_remote(checker *c, const kv_kitfile_entry *e)
     return KV_OK;
 }
 
+static kv_code check_bundle(checker *c, const kv_kitfile_entries *all, size_t i)
+{
+    const kv_kitfile_entry *e = &all->items[i];
+    if (!kv_sv_ends(e->path, KV_SV(".mcpb")))
+        PROBLEM(c, "mcpServer layer %zu has path %.*s, which does not end in .mcpb", i,
+                KV_ARG(e->path));
+    if (!e->name.n) PROBLEM(c, "mcpServer layer %zu has no name", i);
+    for (size_t k = 0; e->name.n && k < i; k++) {
+        if (!kv_sv_eq(all->items[k].name, e->name)) continue;
+        PROBLEM(c, "mcpServer layers %zu and %zu have the same name %.*s", k, i, KV_ARG(e->name));
+        break;
+    }
+    return KV_OK;
+}
+
 static kv_code check_entries(checker *c, const kv_kitfile *kf)
 {
+    if (kf->mcp_servers.n > SERVERS_MAX)
+        return kv_fail(c->err, KV_E_LIMIT, "Kitfile has more than %u mcpServers", SERVERS_MAX);
     kv_kitfile copy = *kf; /* the iteration lets its user set digests; this one does not */
     kv_kitfile_iter it = kv_kitfile_begin(&copy);
     while (kv_kitfile_next(&it)) {
@@ -168,9 +188,8 @@ static kv_code check_entries(checker *c, const kv_kitfile *kf)
         KV_TRY(check_path(c, &it, c->users[c->n_users - 1].who));
         if (it.kind == KV_LAYER_PART && it.entry->type.n) KV_TRY(check_part_type(c, it.entry));
         if (it.kind == KV_LAYER_DATASET) KV_TRY(check_remote(c, it.entry));
+        if (it.kind == KV_LAYER_MCPB) KV_TRY(check_bundle(c, &kf->mcp_servers, it.index));
     }
-    for (size_t i = 0; i < kf->mcp_servers.n; i++)
-        PROBLEM(c, "mcpServers cannot be packed (mcpServer layer %zu)", i);
     return KV_OK;
 }
 

@@ -77,7 +77,7 @@ static kv_code entry_of_layer(kv_layer_step *s, size_t nth, kv_error *err)
 kv_code kv_layer_plan_make(const kv_manifest *m, kv_kitfile *kf, const kv_report *report,
                            kv_layer_plan *out, kv_error *err)
 {
-    size_t seen[KV_LAYER_PROMPT + 1] = {0}; /* layers by kind */
+    size_t seen[KV_LAYER_MCPB + 1] = {0}; /* layers by kind */
     bool kit = kv_manifest_kit_kind(m) == KV_KIT_MODELKIT;
     out->steps = calloc(m->n_layers ? m->n_layers : 1, sizeof(kv_layer_step));
     if (!out->steps) return kv_fail(err, KV_E_NOMEM, "out of memory");

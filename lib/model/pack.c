@@ -22,6 +22,7 @@
 #include "kitvault/model.h"
 #include "model/describe.h"
 #include "model/layer.h"
+#include "tar/zip_find.h"
 
 kv_code kv_compression_parse(kv_sv text, kv_compression *out, kv_error *err)
 {
@@ -150,6 +151,12 @@ static kv_code list_layers(pack *p, kv_error *err)
     return KV_OK;
 }
 
+/* A bundle of an MCP server is the file its author made, so that its digest is known to others. */
+static bool is_raw(const pack *p, kv_layer_kind kind)
+{
+    return p->opts->raw || kind == KV_LAYER_MCPB;
+}
+
 /* Called by the worker that has the layer, when its turn comes: kit finds out as late. */
 static kv_code look_at_path(const pack *p, layer *l, kv_error *err)
 {
@@ -163,7 +170,7 @@ static kv_code look_at_path(const pack *p, layer *l, kv_error *err)
         return kv_fail(err, KV_E_INVALID, "path %.*s is neither a file nor a directory",
                        KV_ARG(l->entry->path));
     l->is_file = S_ISREG(st.st_mode);
-    if (p->opts->raw && !l->is_file)
+    if (is_raw(p, l->kind) && !l->is_file)
         return kv_fail(err, KV_E_INVALID, "path %.*s is a directory, and a raw layer is one file",
                        KV_ARG(l->entry->path));
     l->file_size = l->is_file ? (uint64_t)st.st_size : 0;
@@ -171,9 +178,14 @@ static kv_code look_at_path(const pack *p, layer *l, kv_error *err)
     return KV_OK;
 }
 
-static kv_layer_form form_of(const pack *p)
+static kv_compression compression_of(const pack *p, kv_layer_kind kind)
 {
-    if (p->opts->raw) return KV_FORM_RAW;
+    return is_raw(p, kind) ? KV_COMPRESS_NONE : p->opts->compression;
+}
+
+static kv_layer_form form_of(const pack *p, kv_layer_kind kind)
+{
+    if (is_raw(p, kind)) return KV_FORM_RAW;
     kv_compression c = p->opts->compression;
     if (c == KV_COMPRESS_NONE) return KV_FORM_TAR;
     return c == KV_COMPRESS_ZSTD ? KV_FORM_TAR_ZSTD : KV_FORM_TAR_GZIP;
@@ -181,7 +193,7 @@ static kv_layer_form form_of(const pack *p)
 
 static kv_described describe(const pack *p, const layer *l)
 {
-    return (kv_described){.type = {.kind = l->kind, .form = form_of(p)},
+    return (kv_described){.type = {.kind = l->kind, .form = form_of(p, l->kind)},
                           .path = kv_buf_sv(&l->path),
                           .digest = l->job.digest,
                           .diff_id = l->job.diff_id,
@@ -192,16 +204,35 @@ static kv_described describe(const pack *p, const layer *l)
 
 /* --- workers --- */
 
+static kv_code read_bundle(void *ctx, uint64_t offset, void *dst, size_t n, kv_error *err)
+{
+    return kv_pread_all(*(const int *)ctx, "bundle", dst, n, offset, err);
+}
+
+/* Its entries are not looked at any closer: nothing here opens or unpacks them. */
+static kv_code check_bundle(const pack *p, const layer *l, kv_error *err)
+{
+    bool found;
+    if (p->opts->model_pack)
+        return kv_fail(err, KV_E_UNSUPPORTED, "mcpServers are not supported for ModelPack");
+    kv_auto_fd fd = openat(p->context_fd, l->path.p, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return kv_fail_sys(err, "cannot open '%s'", l->path.p);
+    kv_code rc = kv_zip_find(read_bundle, &fd, l->file_size, KV_SV("manifest.json"), &found, err);
+    if (rc == KV_OK && !found) rc = kv_fail(err, KV_E_INVALID, "no manifest.json in it");
+    return rc == KV_OK ? rc : kv_wrap(err, rc, "path %.*s", KV_ARG(l->entry->path));
+}
+
 static kv_code pack_layer(pack *p, layer *l, kv_error *err)
 {
     KV_TRY(kv_check_cancel(p->opts->report, err));
     KV_TRY(look_at_path(p, l, err));
+    if (l->kind == KV_LAYER_MCPB) KV_TRY(check_bundle(p, l, err));
     l->job.store = p->store;
     l->job.walk.context_fd = p->context_fd;
     l->job.walk.layer = kv_buf_sv(&l->path);
     l->job.walk.ignore = p->ignore;
-    l->job.compression = p->opts->compression;
-    l->job.raw = p->opts->raw;
+    l->job.compression = compression_of(p, l->kind);
+    l->job.raw = is_raw(p, l->kind);
     l->job.normalize_modes = p->opts->normalize_modes;
     l->job.dry = p->opts->dry_run;
     l->job.report = p->opts->report;

@@ -111,9 +111,10 @@ static void say_step(const unpack *u, const kv_layer_step *s)
         const char *what;
         bool has_name;
     } LINES[] = {
-        [KV_LAYER_MODEL] = {"model", true}, [KV_LAYER_PART] = {"model part", true},
-        [KV_LAYER_CODE] = {"code", false},  [KV_LAYER_DATASET] = {"dataset", true},
-        [KV_LAYER_DOCS] = {"docs", false},  [KV_LAYER_PROMPT] = {"prompt", false},
+        [KV_LAYER_MODEL] = {"model", true},    [KV_LAYER_PART] = {"model part", true},
+        [KV_LAYER_CODE] = {"code", false},     [KV_LAYER_DATASET] = {"dataset", true},
+        [KV_LAYER_DOCS] = {"docs", false},     [KV_LAYER_PROMPT] = {"prompt", false},
+        [KV_LAYER_MCPB] = {"mcpServer", true},
     };
     const char *what = LINES[s->type.kind].what;
     if (LINES[s->type.kind].has_name)

@@ -268,6 +268,7 @@ static const struct {
     {KV_SV_INIT(KIT("code")), KV_LAYER_CODE},
     {KV_SV_INIT(KIT("dataset")), KV_LAYER_DATASET},
     {KV_SV_INIT(KIT("docs")), KV_LAYER_DOCS},
+    {KV_SV_INIT(KIT("mcpb")), KV_LAYER_MCPB},
     {KV_SV_INIT(PACK("weight")), KV_LAYER_MODEL},
     {KV_SV_INIT(PACK("weight.config")), KV_LAYER_PART},
     {KV_SV_INIT(PACK("code")), KV_LAYER_CODE},
@@ -314,11 +315,13 @@ static const char *const KIT_TYPES[][4] = {
     [KV_LAYER_MODEL] = FORMS("model"), [KV_LAYER_PART] = FORMS("modelpart"),
     [KV_LAYER_CODE] = FORMS("code"),   [KV_LAYER_DATASET] = FORMS("dataset"),
     [KV_LAYER_DOCS] = FORMS("docs"),   [KV_LAYER_PROMPT] = FORMS("code"),
+    [KV_LAYER_MCPB] = FORMS("mcpb"),
 };
 static const char *const PACK_TYPES[][4] = {
     [KV_LAYER_MODEL] = PACK_FORMS("weight"), [KV_LAYER_PART] = PACK_FORMS("weight.config"),
     [KV_LAYER_CODE] = PACK_FORMS("code"),    [KV_LAYER_DATASET] = PACK_FORMS("dataset"),
     [KV_LAYER_DOCS] = PACK_FORMS("doc"),     [KV_LAYER_PROMPT] = PACK_FORMS("code"),
+    [KV_LAYER_MCPB] = {NULL},
 };
 /* clang-format on */
 
@@ -338,7 +341,7 @@ const char *kv_layer_modelpack_name(kv_layer_kind kind)
         [KV_LAYER_UNKNOWN] = "unknown",    [KV_LAYER_MODEL] = "weight",
         [KV_LAYER_PART] = "weight.config", [KV_LAYER_CODE] = "code",
         [KV_LAYER_DATASET] = "dataset",    [KV_LAYER_DOCS] = "doc",
-        [KV_LAYER_PROMPT] = "code",
+        [KV_LAYER_PROMPT] = "code",        [KV_LAYER_MCPB] = "mcpb",
     };
     return NAMES[kind];
 }
@@ -349,7 +352,7 @@ const char *kv_layer_kind_name(kv_layer_kind kind)
         [KV_LAYER_UNKNOWN] = "unknown", [KV_LAYER_MODEL] = "model",
         [KV_LAYER_PART] = "modelpart",  [KV_LAYER_CODE] = "code",
         [KV_LAYER_DATASET] = "dataset", [KV_LAYER_DOCS] = "docs",
-        [KV_LAYER_PROMPT] = "code",
+        [KV_LAYER_PROMPT] = "code",     [KV_LAYER_MCPB] = "mcpb",
     };
     return NAMES[kind];
 }

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import tarfile
+import zipfile
 
 import pytest
 
@@ -401,3 +402,110 @@ def test_kits_from_before_0_5(kit):
     assert json.loads(kit.ok("inspect", "old:v1"))["cliVersion"] == "0.4.0"
     assert "name: old" in kit.ok("info", "old:v1")
     assert kit.ok("list").splitlines()[1].split()[2:4] == ["Ada", "old"]
+
+
+# --- bundles of MCP servers ---
+
+BUNDLES = {
+    "Kitfile": "manifestVersion: 1.0.0\n"
+    "mcpServers: [{name: files, path: ./files.mcpb}, {name: db, path: db.mcpb, description: a base}]\n"
+    "docs: [{path: README.md}]\n",
+    "README.md": "# bundles\n",
+}
+
+
+def zip_of(*names, comment=b""):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        for name in names:
+            z.writestr(name, f"content of {name}\n")
+        z.comment = comment
+    return out.getvalue()
+
+
+@pytest.fixture
+def bundles(kit):
+    files = zip_of("manifest.json", "server/index.js")
+    db = zip_of("server/index.js", "manifest.json", comment=b"made by hand")
+    make_tree(kit.cwd / "m", {**BUNDLES, "files.mcpb": files, "db.mcpb": db})
+    return kit
+
+
+@pytest.mark.parametrize("more", [[], ["--compression", "gzip"], ["--layer-format", "raw"]])
+def test_bundles_are_stored_as_they_are(bundles, more):
+    kit = bundles
+    data = {n: (kit.cwd / "m" / n).read_bytes() for n in ("files.mcpb", "db.mcpb")}
+    out = kit.ok("pack", "m", "-t", "x:v1", *more)
+    for content in data.values():
+        assert f"Saved mcpb layer: {sha256(content)}\n" in out
+    layers = manifest(kit, "x:v1")["layers"][1:]
+    assert [d["mediaType"] for d in layers] == 2 * ["application/vnd.kitops.modelkit.mcpb.v1.raw"]
+    assert [d["annotations"]["org.cncf.model.filepath"] for d in layers] == ["files.mcpb", "db.mcpb"]
+    servers = json.loads(kit.ok("inspect", "x:v1"))["kitfile"]["mcpServers"]
+    assert [s["digest"] for s in servers] == [sha256(c) for c in data.values()]
+    assert "mcpServers:\n  - name: files\n    path: ./files.mcpb\n" in kit.ok("info", "x:v1")
+    assert kit("cat", "x:v1", "db.mcpb").out_bytes == data["db.mcpb"]
+    kit.ok("unpack", "x:v1", "-d", "out")
+    assert {n: (kit.cwd / "out" / n).read_bytes() for n in data} == data
+    kit.ok("unpack", "x:v1", "-d", "one", "--filter", "mcpservers:db")
+    assert files_below(kit.cwd / "one") == {"db.mcpb"}
+
+
+def test_bundles_that_are_none(bundles):
+    kit = bundles
+    whole = (kit.cwd / "m/db.mcpb").read_bytes()
+    for content, text in (
+        (b"not a zip", "not a ZIP archive: it is too short"),
+        (b"still not a zip, but longer", "not a ZIP archive: no end record"),
+        (whole[:-40], "not a ZIP archive"),
+        (whole[60:], "not a ZIP archive"),
+        (zip_of("server/manifest.json"), "no manifest.json in it"),
+        (zip_of(), "no manifest.json in it"),
+    ):
+        (kit.cwd / "m/db.mcpb").write_bytes(content)
+        err = kit.fails("pack", "m")
+        assert err.startswith("[ERROR] Failed to pack model kit: error processing mcpb: path db.mcpb: ")
+        assert text in err
+    (kit.cwd / "m/db.mcpb").unlink()
+    (kit.cwd / "m/db.mcpb").mkdir()
+    assert "a raw layer is one file" in kit.fails("pack", "m")
+
+
+def test_bundles_are_not_of_modelpack(bundles):
+    err = bundles.fails("pack", "m", "--use-model-pack")
+    assert "mcpServers are not supported for ModelPack" in err
+
+
+def test_bundle_that_would_unpack_to_very_much(bundles):
+    """It is looked into by its directory alone: nothing of it is decompressed."""
+    kit = bundles
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as z:
+        z.writestr("manifest.json", "{}")
+        for i in range(8):
+            z.writestr(f"../../bomb{i}", b"\0" * (1 << 22))
+    (kit.cwd / "m/db.mcpb").write_bytes(out.getvalue())
+    kit.ok("pack", "m", "-t", "x:v1")
+    kit.ok("unpack", "x:v1", "-d", "out")
+    assert files_below(kit.cwd / "out") == {"Kitfile", "README.md", "files.mcpb", "db.mcpb"}
+    assert (kit.cwd / "out/db.mcpb").stat().st_size < 1 << 18
+
+
+@pytest.mark.parametrize(
+    "servers, problem",
+    [
+        ("{name: a, path: a.zip}", "mcpServer layer 0 has path a.zip, which does not end in .mcpb"),
+        ("{path: a.mcpb}", "mcpServer layer 0 has no name"),
+        ("{name: a, path: a.mcpb}, {name: a, path: b.mcpb}",
+         "mcpServer layers 0 and 1 have the same name a"),
+        ("{name: a, path: a.mcpb}, {name: b, path: a.mcpb}",
+         "mcpServer layer 0 and mcpServer layer 1 use the same path a.mcpb"),
+        ("{name: a, path: /a.mcpb}",
+         "absolute paths are not supported in a Kitfile (path /a.mcpb in mcpServer layer 0)"),
+        ("{name: a, path: 's3://b/a.mcpb'}",
+         "invalid path for mcpServer (s3://b/a.mcpb): only local paths are permitted"),
+    ],
+)  # fmt: skip
+def test_rules_for_bundles(kit, servers, problem):
+    make_tree(kit.cwd / "m", {"Kitfile": f"manifestVersion: 1.0.0\nmcpServers: [{servers}]\n"})
+    assert f"errors while validating Kitfile: \n  * {problem}\n" in kit.fails("pack", "m")

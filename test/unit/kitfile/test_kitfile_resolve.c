@@ -120,7 +120,7 @@ static void walks_entries(void **state)
         kv_buf_addf(&got, "%s%zu:%.*s%s ", kv_layer_kind_name(it.kind), it.index,
                     KV_ARG(it.entry->path), it.has_layer ? "" : "-");
     assert_string_equal(got.p, "model0:m modelpart0:q code0:c0 code1:c1 dataset0:s dataset1:t- "
-                               "docs0:d code0:p ");
+                               "docs0:d code0:p mcpb0:x ");
     assert_false(kv_kitfile_next(&it));
 
     kf->model->entry.path = KV_SV("reg.example.com/a:b");

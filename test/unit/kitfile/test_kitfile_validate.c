@@ -78,8 +78,12 @@ static void checks(void **state)
               "\n  * remote hash is only applicable when remotePath is set"
               "\n  * remoteHash is required when remote dataset paths are used (s3://b/k)",
          NULL},
-        {"mcpServers: [{name: t, path: t.mcpb}]\n",
-         HEAD "\n  * mcpServers cannot be packed (mcpServer layer 0)", NULL},
+        {"mcpServers: [{name: t, path: t.mcpb}]\n", NULL, NULL},
+        {"mcpServers: [{name: t, path: t.zip}, {path: t.mcpb}, {name: t, path: s.mcpb}]\n",
+         HEAD "\n  * mcpServer layer 0 has path t.zip, which does not end in .mcpb"
+              "\n  * mcpServer layer 1 has no name"
+              "\n  * mcpServer layers 0 and 2 have the same name t",
+         NULL},
     };
     (void)state;
     for (size_t i = 0; i < KV_COUNT(CASES); i++) {
@@ -111,4 +115,20 @@ static void cuts_long_lists(void **state)
     assert_non_null(strstr(err.msg, "path /0 in code layer 0"));
 }
 
-KV_TEST_MAIN(cmocka_unit_test(checks), cmocka_unit_test(cuts_long_lists))
+static void counts_servers(void **state)
+{
+    (void)state;
+    kv_auto(kv_kitfile) kf = NULL;
+    kv_auto_buf yaml = KV_BUF(1u << 20);
+    kv_error err = {0};
+    kv_buf_adds(&yaml, "mcpServers:\n");
+    for (int i = 0; i < 1001; i++) kv_buf_addf(&yaml, "- {name: s%d, path: %d.mcpb}\n", i, i);
+    assert_int_equal(kv_kitfile_parse_yaml(kv_buf_sv(&yaml), &kf, NULL), KV_OK);
+    assert_int_equal(kv_kitfile_validate(kf, NULL, &err), KV_E_LIMIT);
+    assert_string_equal(err.msg, "Kitfile has more than 1000 mcpServers");
+    kf->mcp_servers.n = 1000;
+    assert_int_equal(kv_kitfile_validate(kf, NULL, NULL), KV_OK);
+}
+
+KV_TEST_MAIN(cmocka_unit_test(counts_servers), cmocka_unit_test(checks),
+             cmocka_unit_test(cuts_long_lists))
