@@ -3,9 +3,11 @@
 Nothing here knows the programs' insides. Every Kit has a home of its own and every server a port
 and a folder of its own, so tests run in any order and side by side.
 """
+import base64
 import contextlib
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import re
@@ -14,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 import urllib.error
 import urllib.request
@@ -383,6 +386,44 @@ def make_dev_server(folder):
     )
     path.chmod(0o755)
     return path
+
+
+def store_image(kit, ref, manifest, blobs):
+    """Puts an image into the local store as another program would have left it there."""
+    storage = kit.storage
+    (storage / "blobs/sha256").mkdir(parents=True, exist_ok=True)
+    (storage / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    text = json.dumps({"schemaVersion": 2, **manifest}).encode()
+    for data in [*blobs, text]:
+        (storage / "blobs/sha256" / sha256(data).split(":")[1]).write_bytes(data)
+    entry = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": sha256(text), "size": len(text)}
+    repository, tag = ref.rsplit(":", 1)
+    name = base64.urlsafe_b64encode(f"localhost/{repository}".encode()).decode()
+    index = json.dumps({"schemaVersion": 2, "manifests": [entry]})
+    (storage / "index.json").write_text(index)
+    (storage / f"{name}-index.json").write_text(index)
+    (storage / f"{name}-tags.json").write_text(json.dumps({tag: entry}))
+
+
+def tar_of(files, **attributes):
+    """A tar as Python makes it, which is another dialect than kit's. {"a/": None} is a folder."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name.rstrip("/"))
+            info.mtime, info.uid, info.gid, info.uname, info.mode = 1.7e9 + 0.25, 501, 20, "ada", 0o640
+            if content is None:
+                info.type, info.mode = tarfile.DIRTYPE, 0o750
+            else:
+                info.size = len(content)
+            for key, value in attributes.items():
+                setattr(info, key, value)
+            tar.addfile(info, io.BytesIO(content) if content else None)
+    return out.getvalue()
+
+
+def described(media_type, data, **annotations):
+    return {"mediaType": media_type, "digest": sha256(data), "size": len(data), "annotations": annotations}
 
 
 def sha256(data):

@@ -1,15 +1,13 @@
 """Forms of ModelKits: layers, ModelPack, images of other tools; what makes bytes reproducible."""
-import base64
 import gzip
 import io
 import json
 import os
-import tarfile
 import zipfile
 
 import pytest
 
-from harness import make_model, make_tree, packed_digest, sha256
+from harness import described, make_model, make_tree, packed_digest, sha256, store_image, tar_of
 
 FLAT = {  # every entry is one file, so that raw layers are possible
     "Kitfile": "manifestVersion: 1.0.0\n"
@@ -240,44 +238,6 @@ OLD_MODELPACK = "application/vnd.cnai.model"
 KIT = "application/vnd.kitops.modelkit"
 
 
-def store(kit, ref, manifest, blobs):
-    """Puts an image into the local store as another program would have left it there."""
-    storage = kit.storage
-    (storage / "blobs/sha256").mkdir(parents=True, exist_ok=True)
-    (storage / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-    text = json.dumps({"schemaVersion": 2, **manifest}).encode()
-    for data in [*blobs, text]:
-        (storage / "blobs/sha256" / sha256(data).split(":")[1]).write_bytes(data)
-    entry = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": sha256(text), "size": len(text)}
-    repository, tag = ref.rsplit(":", 1)
-    name = base64.urlsafe_b64encode(f"localhost/{repository}".encode()).decode()
-    index = json.dumps({"schemaVersion": 2, "manifests": [entry]})
-    (storage / "index.json").write_text(index)
-    (storage / f"{name}-index.json").write_text(index)
-    (storage / f"{name}-tags.json").write_text(json.dumps({tag: entry}))
-
-
-def tar_of(files, **attributes):
-    """A tar as Python makes it, which is another dialect than kit's. {"a/": None} is a folder."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name.rstrip("/"))
-            info.mtime, info.uid, info.gid, info.uname, info.mode = 1.7e9 + 0.25, 501, 20, "ada", 0o640
-            if content is None:
-                info.type, info.mode = tarfile.DIRTYPE, 0o750
-            else:
-                info.size = len(content)
-            for key, value in attributes.items():
-                setattr(info, key, value)
-            tar.addfile(info, io.BytesIO(content) if content else None)
-    return out.getvalue()
-
-
-def described(media_type, data, **annotations):
-    return {"mediaType": media_type, "digest": sha256(data), "size": len(data), "annotations": annotations}
-
-
 MODCTL_FILES = {
     "model-00001.safetensors": ("weight", b"first half"),
     "model-00002.safetensors": ("weight", b"second half"),
@@ -308,7 +268,7 @@ def modctl_image(kit, prefix, form):
         "modelfs": {"type": "layers", "diffIds": [sha256(b) for b in blobs]},
         "config": {"architecture": "transformer", "format": "safetensors", "paramSize": "1b"},
     }).encode()  # fmt: skip
-    store(kit, "img:v1", {
+    store_image(kit, "img:v1", {
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "artifactType": f"{prefix}.manifest.v1+json",
         "config": {"mediaType": f"{prefix}.config.v1+json", "digest": sha256(config), "size": len(config)},
@@ -348,7 +308,7 @@ def test_images_of_modctl(kit, prefix, form):
 def test_layer_of_an_image_without_a_path(kit):
     config = b"{}"
     layer = b"bytes"
-    store(kit, "img:v1", {
+    store_image(kit, "img:v1", {
         "artifactType": MODELPACK + ".manifest.v1+json",
         "config": described(MODELPACK + ".config.v1+json", config),
         "layers": [described(MODELPACK + ".weight.v1.raw", layer)],
@@ -369,7 +329,7 @@ def test_diff_ids_that_were_hashed_twice(kit):
     config["modelfs"]["diffIds"] = [sha256(d.encode()) for d in config["modelfs"]["diffIds"]]
     text = json.dumps(config).encode()
     m["config"].update(digest=sha256(text), size=len(text))
-    store(kit, "old:v1", m, [*blobs, text])
+    store_image(kit, "old:v1", m, [*blobs, text])
     kit.ok("unpack", "old:v1", "-d", "out")
     assert (kit.cwd / "out/src/predict.py").read_text() == "print(1)\n"
     assert kit.ok("info", "old:v1").startswith("manifestVersion")
@@ -387,7 +347,7 @@ def test_kits_from_before_0_5(kit):
         "dataset": tar_of({"rows.csv": b"1,2\n"}),
     }
     blobs = {kind: gzip.compress(t) for kind, t in tars.items()}
-    store(kit, "old:v1", {
+    store_image(kit, "old:v1", {
         "config": described(KIT + ".config.v1+json", config),
         "layers": [described(f"{KIT}.{kind}.v1.tar+gzip", b) for kind, b in blobs.items()],
         "annotations": {"ml.kitops.modelkit.cli-version": "0.4.0"},
