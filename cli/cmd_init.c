@@ -1,12 +1,14 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "cli/document.h"
-#include "kitvault/kitfile.h"
+#include "kitvault/import.h"
 
 typedef struct init_args {
     const char *name, *description, *author, *output, *format;
-    bool force;
+    const char *ref, *token;
+    bool force, remote;
     int depth;
 } init_args;
 
@@ -20,8 +22,21 @@ static const kv_opt OPTS[] = {
     KV_OPT(init_args, depth, "depth", 0,
            "look at every file of `N` levels of directories, not at the directory as a whole; -1 "
            "for all"),
+    KV_OPT(init_args, remote, "remote", 0,
+           "PATH is a repository of Hugging Face: OWNER/NAME, or its URL; the Kitfile is printed"),
+    KV_OPT(init_args, ref, "ref", 0, "branch, tag or commit `REF` of the repository (main)"),
+    KV_OPT(init_args, token, "token", 0,
+           "`TOKEN` for the repository; other users can see it, so rather set HF_TOKEN"),
     KV_OPT_FORMAT(init_args),
 };
+
+static kv_code check(const void *args, char **operand, kv_error *err)
+{
+    const init_args *a = args;
+    (void)operand;
+    if (a->remote || (!a->ref && !a->token)) return KV_OK;
+    return kv_fail(err, KV_E_ARG, "--ref and --token can only be used with --remote");
+}
 
 enum { ANSWER_MAX = 4096 };
 
@@ -79,6 +94,30 @@ static kv_code generate(const kv_cli *cli, const char *dir, const init_args *a, 
     return code == KV_OK ? code : kv_wrap(err, code, "error processing directory");
 }
 
+/* The name and the author are those of the repository when none are given; nothing is asked. */
+static kv_code generate_remote(const kv_cli *cli, const char *text, const init_args *a,
+                               kv_kitfile **out, kv_error *err)
+{
+    kv_hf_options o = KV_HF_OPTIONS_INIT;
+    kv_auto(kv_hf_repo) repo = NULL;
+    o.endpoint = getenv("HF_ENDPOINT");
+    if (o.endpoint && !o.endpoint[0]) o.endpoint = NULL;
+    o.revision = a->ref;
+    o.token = a->token ? a->token : getenv("HF_TOKEN");
+    o.report = kv_cli_report(cli);
+    kv_code code = kv_hf_open(kv_sv_of(text), &o, &repo, err);
+    if (code != KV_OK) return kv_wrap(err, code, "invalid arguments");
+    kv_generate_source src = kv_hf_source(repo);
+    kv_generate_options opts = KV_GENERATE_OPTIONS_INIT;
+    opts.name = kv_sv_of(a->name ? a->name : kv_hf_name(repo));
+    opts.description = kv_sv_of(a->description);
+    opts.author = kv_sv_of(a->author ? a->author : kv_hf_owner(repo));
+    opts.report = kv_cli_report(cli);
+    opts.depth = a->depth;
+    code = kv_kitfile_generate_from(&src, &opts, out, err);
+    return code == KV_OK ? code : kv_wrap(err, code, "error processing repository %s", text);
+}
+
 /* path NULL: it was not written. */
 static kv_code print_json(kv_cli *cli, const kv_kitfile *kitfile, const char *path, kv_error *err)
 {
@@ -98,10 +137,11 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     const init_args *a = args;
     kv_auto_str path = NULL, text = NULL;
     size_t n = 0;
-    bool print = a->output && strcmp(a->output, "-") == 0;
-    KV_TRY(choose_path(operand[0], a, &path, err));
+    bool print = a->output ? strcmp(a->output, "-") == 0 : a->remote;
     kv_auto(kv_kitfile) kitfile = NULL;
-    KV_TRY(generate(cli, operand[0], a, &kitfile, err));
+    if (!print) KV_TRY(choose_path(operand[0], a, &path, err));
+    KV_TRY(a->remote ? generate_remote(cli, operand[0], a, &kitfile, err)
+                     : generate(cli, operand[0], a, &kitfile, err));
     KV_TRY(kv_kitfile_format_yaml(kitfile, &text, &n, err));
     kv_sv yaml = {text, n};
     if (print) {
@@ -124,12 +164,16 @@ const kv_cmd kv_cmd_init = {
     .about =
         "Looks at the names and sizes of the files below PATH and writes a Kitfile that says which\n"
         "of them are model, data, code and documents, for you to correct. On a terminal it asks for\n"
-        "name, description and author where no option gives them.",
+        "name, description and author where no option gives them.\n"
+        "\n"
+        "With --remote PATH is a repository of Hugging Face. Its files are listed, licences and\n"
+        "skills are read, nothing else is fetched; name and author are those of the repository.",
     .examples = "$ init . --name demo --desc \"A demo model\" --author \"Ada Lovelace\"\n"
                 "# An entry for each file, whatever directory it is in\n"
                 "$ init . --name demo --desc \"\" --author \"\" --depth -1 --force\n",
     .opts = OPTS,
     .n_opts = KV_COUNT(OPTS),
     .args_size = sizeof(init_args),
+    .check = check,
     .run = run,
 };

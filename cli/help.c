@@ -365,20 +365,21 @@ void kv_man_program(kv_buf *out)
         kv_buf_addc(out, '\n');
     }
     add_man_tail(out);
-    kv_buf_adds(out,
-                ".SH ENVIRONMENT\n"
-                ".TP\n.B KITOPS_HOME\nthe home directory, where --config names none\n"
-                ".TP\n.B KITOPS_CLIENT_CERT, KITOPS_CLIENT_KEY\nwin over --cert and --key\n"
-                ".TP\n.B http_proxy, https_proxy, no_proxy\nwhere --proxy is not given\n"
-                ".TP\n.B DOCKER_CONFIG\nwhere Docker's logins are, which are read, too\n"
-                ".TP\n.B KITVAULT_DEV_SERVER\nthe program that dev start runs\n"
-                ".TP\n.B KITVAULT_CLI_VERSION\nthe version written into packed ModelKits\n"
-                ".TP\n.B KITVAULT_SYNC\non: pack and pull end when the local store is on the disk. "
-                "Without it they do not wait, as kit; what a power cut leaves damaged is found and "
-                "removed by the next command that stores something\n"
-                ".TP\n.B NO_COLOR\nno colours on a terminal\n"
-                ".SH FILES\n"
-                "The home holds storage/ (the local store), cache/ (temporary files) and "
-                "credentials.json (logins, readable by its owner alone).\n");
+    kv_buf_adds(
+        out, ".SH ENVIRONMENT\n"
+             ".TP\n.B KITOPS_HOME\nthe home directory, where --config names none\n"
+             ".TP\n.B KITOPS_CLIENT_CERT, KITOPS_CLIENT_KEY\nwin over --cert and --key\n"
+             ".TP\n.B http_proxy, https_proxy, no_proxy\nwhere --proxy is not given\n"
+             ".TP\n.B DOCKER_CONFIG\nwhere Docker's logins are, which are read, too\n"
+             ".TP\n.B HF_TOKEN, HF_ENDPOINT\ntoken and address of Hugging Face for init --remote\n"
+             ".TP\n.B KITVAULT_DEV_SERVER\nthe program that dev start runs\n"
+             ".TP\n.B KITVAULT_CLI_VERSION\nthe version written into packed ModelKits\n"
+             ".TP\n.B KITVAULT_SYNC\non: pack and pull end when the local store is on the disk. "
+             "Without it they do not wait, as kit; what a power cut leaves damaged is found and "
+             "removed by the next command that stores something\n"
+             ".TP\n.B NO_COLOR\nno colours on a terminal\n"
+             ".SH FILES\n"
+             "The home holds storage/ (the local store), cache/ (temporary files) and "
+             "credentials.json (logins, readable by its owner alone).\n");
     add_man_block(out, "EXAMPLES", PROGRAM_EXAMPLES, "kitvault");
 }

@@ -202,6 +202,21 @@ typedef struct kv_generate_options {
     {                                                                                              \
         .size = sizeof(kv_generate_options)                                                        \
     }
+/** Takes one name of a directory that is being listed; size in bytes. Non-KV_OK stops the listing. */
+typedef kv_code kv_generate_add_fn(void *to, kv_sv name, uint64_t size, bool is_dir, kv_error *err);
+/** A tree of files that need not be on this machine. */
+typedef struct kv_generate_source {
+    /* Names directly in directory dir ("" the whole tree, else a path with '/'), in any order. */
+    kv_code (*list)(void *ctx, kv_sv dir, kv_generate_add_fn *add, void *to, kv_error *err);
+    /* A file of at most max bytes; *out is malloc'ed. */
+    kv_code (*read)(void *ctx, kv_sv path, size_t max, char **out, size_t *out_n, kv_error *err);
+    const char *name; /* for errors */
+    void *ctx;
+} kv_generate_source;
+/** The same as kv_kitfile_generate, of any tree. Errors: those of src, KV_E_LIMIT. */
+KV_API KV_MUST_CHECK kv_code kv_kitfile_generate_from(const kv_generate_source *src,
+                                                      const kv_generate_options *opts,
+                                                      kv_kitfile **out, kv_error *err);
 /**
  * Makes a Kitfile for what lies in a directory, by names and sizes, reading only licence files and
  * the front matter of skills. opts may be NULL. Symbolic links and special files are passed over.

@@ -78,7 +78,7 @@ typedef struct listing {
 } listing;
 
 typedef struct maker {
-    const char *dir;
+    const kv_generate_source *src;
     kv_arena *names; /* of the listings */
     kv_kitfile *kf;
     const kv_report *report;
@@ -95,7 +95,7 @@ typedef struct maker {
 
 static kv_code no_memory(const maker *m)
 {
-    return kv_fail(m->err, KV_E_LIMIT, "directory %s has too many files", m->dir);
+    return kv_fail(m->err, KV_E_LIMIT, "directory %s has too many files", m->src->name);
 }
 
 static kv_code add_found(const maker *m, founds *to, found f)
@@ -116,64 +116,32 @@ static void clear_listing(listing *l)
     free(l->dirs.items);
 }
 
-static void close_dir(DIR **d)
-{
-    if (*d) closedir(*d);
-}
+/* What a source hands over while it lists a directory. */
+typedef struct listed {
+    const maker *m;
+    kv_sv within;
+    listing *out;
+} listed;
 
-/* "failed to read directory D: open D: no such file or directory", as Go words it. */
-static kv_code dir_error(const maker *m, const char *path, const char *verb)
+static kv_code take_listed(void *to, kv_sv name, uint64_t size, bool is_dir, kv_error *err)
 {
-    kv_error sys;
-    kv_code code = kv_fail_sys(&sys, "%s", verb);
-    kv_auto_buf why = KV_BUF(256);
-    kv_buf_adds(&why, strerror(sys.sys));
-    if (why.n && why.p[0] >= 'A' && why.p[0] <= 'Z') why.p[0] = (char)(why.p[0] | 0x20);
-    code = kv_fail(m->err, code, "failed to read directory %s: %s %s: %s", path, verb, path,
-                   why.p ? why.p : "");
-    if (m->err) m->err->sys = sys.sys;
-    return code;
-}
-
-static kv_code list_entry(const maker *m, int dir_fd, kv_sv within, const char *name, listing *out)
-{
-    struct stat st;
-    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        if (errno == ENOENT) return KV_OK; /* gone since it was listed */
-        return kv_fail_sys(m->err, "failed to stat file %s", name);
-    }
-    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return KV_OK;
+    const listed *l = to;
     kv_auto_buf path = KV_BUF(1u << 20);
-    if (within.n) kv_buf_addf(&path, "%.*s/", KV_ARG(within));
-    kv_buf_adds(&path, name);
-    found f = {.size = (uint64_t)st.st_size, .path = kv_arena_dup(m->names, kv_buf_sv(&path))};
-    if (path.failed || !f.path.p) return no_memory(m);
-    f.name = kv_sv_from(f.path, within.n ? within.n + 1 : 0);
-    return add_found(m, S_ISDIR(st.st_mode) ? &out->dirs : &out->files, f);
+    (void)err; /* is m's */
+    if (l->within.n) kv_buf_addf(&path, "%.*s/", KV_ARG(l->within));
+    kv_buf_add(&path, name);
+    found f = {.size = size, .path = kv_arena_dup(l->m->names, kv_buf_sv(&path))};
+    if (path.failed || !f.path.p) return no_memory(l->m);
+    f.name = kv_sv_from(f.path, l->within.n ? l->within.n + 1 : 0);
+    return add_found(l->m, is_dir ? &l->out->dirs : &l->out->files, f);
 }
 
-/* within: the directory below m->dir, empty for itself. */
+/* within: the directory, empty for the whole. */
 static kv_code list_dir(const maker *m, kv_sv within, listing *out)
 {
-    kv_auto_str sub = kv_sv_dup(within);
-    kv_auto_str path = sub && within.n ? kv_path_join(m->dir, sub) : kv_sv_dup(kv_sv_of(m->dir));
-    if (!sub || !path) return no_memory(m);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return dir_error(m, path, "open");
-    KV_CLEANUP(close_dir) DIR *d = fdopendir(fd);
-    if (!d) {
-        kv_code rc = dir_error(m, path, "readdirent");
-        kv_close_fd(&fd);
-        return rc;
-    }
-    for (;;) {
-        errno = 0;
-        const struct dirent *e = readdir(d);
-        if (!e && errno) return dir_error(m, path, "readdirent");
-        if (!e) break;
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-        KV_TRY(list_entry(m, dirfd(d), within, e->d_name, out));
-    }
+    listed to = {.m = m, .within = within, .out = out};
+    KV_TRY(kv_check_cancel(m->report, m->err));
+    KV_TRY(m->src->list(m->src->ctx, within, take_listed, &to, m->err));
     if (out->files.n) qsort(out->files.items, out->files.n, sizeof(found), by_name);
     if (out->dirs.n) qsort(out->dirs.items, out->dirs.n, sizeof(found), by_name);
     return KV_OK;
@@ -203,20 +171,22 @@ static kv_code keep(const maker *m, const kv_kitfile_entries *from, kv_kitfile_e
     return KV_OK;
 }
 
-/* A small file's text; one that cannot be read is as one without content. */
-static void read_text(const maker *m, kv_sv path, kv_buf *out)
+/* A small file's text; one that cannot be read is as one without content. malloc'ed or NULL. */
+static char *read_text(const maker *m, kv_sv path, size_t max, kv_sv *out)
 {
-    kv_auto_str rel = kv_sv_dup(path);
-    kv_auto_str full = rel ? kv_path_join(m->dir, rel) : NULL;
-    if (!full || kv_file_read(full, out, NULL) != KV_OK) kv_buf_clear(out);
+    char *text = NULL;
+    size_t n = 0;
+    kv_code rc = m->src->read(m->src->ctx, path, max, &text, &n, NULL);
+    *out = rc == KV_OK ? (kv_sv){text, n} : (kv_sv){"", 0};
+    return text;
 }
 
 static kf_skill read_skill(maker *m, kv_sv path)
 {
-    kv_auto_buf text = KV_BUF(KF_SKILL_BYTES_MAX);
     kf_skill skill;
-    read_text(m, path, &text);
-    kf_skill_of(kv_buf_sv(&text), m->kf->arena, &skill);
+    kv_sv text;
+    kv_auto_str held = read_text(m, path, KF_SKILL_BYTES_MAX, &text);
+    kf_skill_of(text, m->kf->arena, &skill);
     if (m->n_skills++ == 0) m->skill = skill;
     return skill;
 }
@@ -244,9 +214,9 @@ static bool starts_nocase(kv_sv s, const char *prefix)
 
 static kv_code take_license(maker *m, const found *f)
 {
-    kv_auto_buf text = KV_BUF(KF_LICENSE_BYTES_MAX);
-    read_text(m, f->path, &text);
-    m->license = kf_license_of(kv_buf_sv(&text));
+    kv_sv text;
+    kv_auto_str held = read_text(m, f->path, KF_LICENSE_BYTES_MAX, &text);
+    m->license = kf_license_of(text);
     if (!m->license.n) kv_say(m->report, KV_WARN, "Unable to determine license type");
     return ADD(m, docs, f->path, .description = KV_SV("License file"));
 }
@@ -508,15 +478,12 @@ static void clear_maker(maker *m)
     free(m->prompts.items);
 }
 
-kv_code kv_kitfile_generate(const char *dir, const kv_generate_options *opts, kv_kitfile **out,
-                            kv_error *err)
+kv_code kv_kitfile_generate_from(const kv_generate_source *src, const kv_generate_options *opts,
+                                 kv_kitfile **out, kv_error *err)
 {
     kv_auto(kv_kitfile) kf = kv_kitfile_new();
-    kv_auto_buf clean = KV_BUF(1u << 20);
-    kv_path_clean(kv_sv_of(dir), &clean);
-    KV_TRY(kv_buf_check(&clean, err));
     KV_CLEANUP(clear_maker)
-    maker m = {.dir = clean.p,
+    maker m = {.src = src,
                .names = kv_arena_new(LISTING_BYTES_MAX),
                .kf = kf,
                .report = opts ? opts->report : NULL,
@@ -527,4 +494,90 @@ kv_code kv_kitfile_generate(const char *dir, const kv_generate_options *opts, kv
     KV_TRY(make(&m));
     *out = KV_TAKE(kf);
     return KV_OK;
+}
+
+/* --- a directory of this machine as source --- */
+
+static void close_dir(DIR **d)
+{
+    if (*d) closedir(*d);
+}
+
+/* "failed to read directory D: open D: no such file or directory", as Go words it. */
+static kv_code dir_error(const char *path, const char *verb, kv_error *err)
+{
+    kv_error sys;
+    kv_code code = kv_fail_sys(&sys, "%s", verb);
+    kv_auto_buf why = KV_BUF(256);
+    kv_buf_adds(&why, strerror(sys.sys));
+    if (why.n && why.p[0] >= 'A' && why.p[0] <= 'Z') why.p[0] = (char)(why.p[0] | 0x20);
+    code = kv_fail(err, code, "failed to read directory %s: %s %s: %s", path, verb, path,
+                   why.p ? why.p : "");
+    if (err) err->sys = sys.sys;
+    return code;
+}
+
+static kv_code list_entry(int dir_fd, const char *name, kv_generate_add_fn *add, void *to,
+                          kv_error *err)
+{
+    struct stat st;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (errno == ENOENT) return KV_OK; /* gone since it was listed */
+        return kv_fail_sys(err, "failed to stat file %s", name);
+    }
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return KV_OK;
+    return add(to, kv_sv_of(name), (uint64_t)st.st_size, S_ISDIR(st.st_mode), err);
+}
+
+/* dir and a path below it; malloc'ed, NULL when memory is gone. */
+static char *full_path(const char *dir, kv_sv within)
+{
+    kv_auto_str rel = kv_sv_dup(within);
+    if (!rel) return NULL;
+    return within.n ? kv_path_join(dir, rel) : kv_sv_dup(kv_sv_of(dir));
+}
+
+static kv_code local_list(void *ctx, kv_sv within, kv_generate_add_fn *add, void *to, kv_error *err)
+{
+    kv_auto_str path = full_path(ctx, within);
+    if (!path) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return dir_error(path, "open", err);
+    KV_CLEANUP(close_dir) DIR *d = fdopendir(fd);
+    if (!d) {
+        kv_code rc = dir_error(path, "readdirent", err);
+        kv_close_fd(&fd);
+        return rc;
+    }
+    for (;;) {
+        errno = 0;
+        const struct dirent *e = readdir(d);
+        if (!e && errno) return dir_error(path, "readdirent", err);
+        if (!e) return KV_OK;
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        KV_TRY(list_entry(dirfd(d), e->d_name, add, to, err));
+    }
+}
+
+static kv_code local_read(void *ctx, kv_sv path, size_t max, char **out, size_t *out_n,
+                          kv_error *err)
+{
+    kv_auto_str full = full_path(ctx, path);
+    kv_auto_buf text = KV_BUF(max);
+    if (!full) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    KV_TRY(kv_file_read(full, &text, err));
+    *out_n = text.n;
+    *out = kv_buf_take(&text);
+    return *out ? KV_OK : kv_fail(err, KV_E_NOMEM, "out of memory");
+}
+
+kv_code kv_kitfile_generate(const char *dir, const kv_generate_options *opts, kv_kitfile **out,
+                            kv_error *err)
+{
+    kv_auto_buf clean = KV_BUF(1u << 20);
+    kv_path_clean(kv_sv_of(dir), &clean);
+    KV_TRY(kv_buf_check(&clean, err));
+    const kv_generate_source src = {
+        .list = local_list, .read = local_read, .name = clean.p, .ctx = clean.p};
+    return kv_kitfile_generate_from(&src, opts, out, err);
 }
