@@ -6,7 +6,7 @@
 typedef struct unpack_args {
     kv_net_args net;
     const char *dir, *format;
-    bool overwrite, ignore_existing;
+    bool overwrite, ignore_existing, include_remote;
     kv_strs filters;
     bool kitfile, model, code, datasets, docs;
 } unpack_args;
@@ -18,6 +18,8 @@ static const kv_opt OPTS[] = {
            "leave files that exist as they are"),
     KV_OPT(unpack_args, filters, "filter", 'f',
            "unpack only these: `TYPES[:NAMES]`, both with commas (repeatable)"),
+    KV_OPT(unpack_args, include_remote, "include-remote", 0,
+           "fail when a dataset lies elsewhere (s3://...) instead of leaving it out"),
     KV_OPT(unpack_args, kitfile, "kitfile", 0, "old form of --filter kitfile"),
     KV_OPT(unpack_args, model, "model", 0, "old form of --filter model"),
     KV_OPT(unpack_args, code, "code", 0, "old form of --filter code"),
@@ -82,6 +84,7 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     opts.dir = a->dir;
     opts.overwrite = a->overwrite;
     opts.ignore_existing = a->ignore_existing;
+    opts.include_remote = a->include_remote;
     opts.report = kv_cli_report(cli);
 
     kv_auto(kv_store) store = NULL;

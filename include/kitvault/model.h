@@ -129,6 +129,8 @@ typedef struct kv_unpack_options {
     const char *dir; /* made when missing; NULL: "." */
     bool overwrite;
     bool ignore_existing; /* keep files that exist */
+    bool
+        include_remote; /* datasets that lie elsewhere are wanted, too: none can be had, an error */
     const kv_sv *filters; /* kit's --filter texts; none: everything */
     size_t n_filters;
     const kv_kit_source
@@ -146,7 +148,7 @@ typedef struct kv_unpack_options {
  * neither file nor directory, are refused.
  * Errors: KV_E_NOTFOUND ("failed to find reference R: not found"), KV_E_EXISTS, KV_E_DIGEST,
  * KV_E_CORRUPT, KV_E_INVALID (a path; a filter: 'invalid filter "F": ...'), KV_E_UNSUPPORTED (not a
- * ModelKit), KV_E_NOSPACE, KV_E_IO, KV_E_CANCELLED, those of the source.
+ * ModelKit; a dataset on S3 that is wanted), KV_E_NOSPACE, KV_E_IO, KV_E_CANCELLED, those of the source.
  * Source: kit-compat 9.
  */
 KV_API KV_MUST_CHECK kv_code kv_unpack(kv_store *s, const kv_reference *ref,

@@ -271,11 +271,23 @@ static kv_code unpack_parent(unpack *u, kv_sv name, const kv_filters *filters, k
     return rc;
 }
 
-static bool has_remote_dataset(const kv_kitfile *kf)
+/* A dataset that stayed where it is. Nothing here speaks to such places, so who asks for it is told
+ * before anything is written, and who does not learns where to get it. */
+static kv_code tell_remote_datasets(const unpack *u, const kv_kitfile *kf,
+                                    const kv_filters *filters, kv_error *err)
 {
-    for (size_t i = 0; i < kf->datasets.n; i++)
-        if (kf->datasets.items[i].remote_path.n) return true;
-    return false;
+    for (size_t i = 0; i < kf->datasets.n; i++) {
+        const kv_kitfile_entry *e = &kf->datasets.items[i];
+        if (!e->remote_path.n || !kv_filters_match(filters, KV_LAYER_DATASET, e)) continue;
+        if (u->opts->include_remote)
+            return kv_fail(err, KV_E_UNSUPPORTED,
+                           "dataset %.*s lies at %.*s, and datasets on S3 cannot be fetched",
+                           KV_ARG(e->name), KV_ARG(e->remote_path));
+        kv_say(u->opts->report, KV_WARN,
+               "Dataset %.*s is not part of the ModelKit and is not unpacked; it lies at %.*s",
+               KV_ARG(e->name), KV_ARG(e->remote_path));
+    }
+    return KV_OK;
 }
 
 static kv_code unpack_layers(unpack *u, const kv_kit_source *src, const kv_reference *ref,
@@ -289,9 +301,6 @@ static kv_code unpack_layers(unpack *u, const kv_kit_source *src, const kv_refer
         if (!kv_filters_match(filters, s->type.kind, &s->entry)) continue;
         KV_TRY(unpack_layer(u, src, ref, s, i, err));
     }
-    if (kf && has_remote_dataset(kf))
-        kv_say(u->opts->report, KV_WARN,
-               "ModelKit contains remote datasets, which are not unpacked");
     return KV_OK;
 }
 
@@ -304,6 +313,7 @@ static kv_code unpack_kit(unpack *u, const kv_reference *ref, const kv_filters *
     KV_TRY(fetch_manifest(u, ref, &src, &m, err));
     kv_code rc = read_kitfile(u, &src, ref, m, &kf, err);
     if (rc != KV_OK) return kv_wrap(err, rc, "failed to read model");
+    if (kf) KV_TRY(tell_remote_datasets(u, kf, filters, err));
     if (kf && kf->model && kv_kitfile_is_reference(kf->model->entry.path))
         KV_TRY(unpack_parent(u, kf->model->entry.path, filters, err));
     if (kf && kv_filters_match_kitfile(filters)) KV_TRY(unpack_kitfile(u, kf, err));
