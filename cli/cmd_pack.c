@@ -12,7 +12,7 @@
 
 typedef struct pack_args {
     const char *file, *tag, *compression, *layer_format, *format;
-    bool use_model_pack, normalize_modes, dry_run;
+    bool use_model_pack, normalize_modes, dry_run, no_cache;
 } pack_args;
 
 static const kv_opt OPTS[] = {
@@ -28,6 +28,7 @@ static const kv_opt OPTS[] = {
     KV_OPT(pack_args, normalize_modes, "normalize-modes", 0,
            "pack modes as 0755 and 0644, whatever the umask was"),
     KV_OPT(pack_args, dry_run, "dry-run", 0, "tell what would be stored, and store nothing"),
+    KV_OPT(pack_args, no_cache, "no-cache", 0, "read all files, also those that did not change"),
     KV_OPT_FORMAT(pack_args),
 };
 static const pack_args DEFAULTS = {.compression = "none", .layer_format = "tar"};
@@ -167,6 +168,7 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
     opts.context = operand[0];
     opts.report = kv_cli_report(cli);
     opts.cli_version = getenv("KITVAULT_CLI_VERSION");
+    opts.no_cache = a->no_cache;
     KV_TRY(read_forms(a, &opts, err));
     kv_auto_reference tag = {0};
     if (a->tag && a->tag[0]) {
@@ -199,8 +201,9 @@ const kv_cmd kv_cmd_pack = {
     .about =
         "Reads the Kitfile in DIRECTORY (Kitfile, kitfile or .kitfile), packs each entry of it into\n"
         "a layer and stores the ModelKit in the local store. The same files give the same bytes,\n"
-        "whenever and wherever they are packed. What .kitignore lists is left out.\n"
-        "With --normalize-modes not even the umask matters.\n"
+        "whenever and wherever they are packed. What .kitignore lists is left out. With\n"
+        "--normalize-modes not even the umask matters. Layers whose files have not changed since\n"
+        "they were packed are not read again; --no-cache reads them.\n"
         "\n"
         "Without --tag the ModelKit has no name but its digest. --dry-run reads everything and\n"
         "stores nothing; its lines say what is new and what is there already. --use-model-pack\n"

@@ -96,6 +96,7 @@ typedef struct kv_pack_options {
     bool raw;                    /* each entry is one file, whose bytes are the layer */
     bool model_pack;             /* a CNCF ModelPack in place of a ModelKit */
     bool normalize_modes;        /* modes do not depend on the umask: 0755 or 0644 */
+    bool no_cache;               /* files are read, even if they did not change since a pack */
     bool dry_run;                /* nothing is written, and no line says that something is saved */
     bool has_created; /* ModelPack: created (seconds since 1970) is written into the config */
     int64_t created;

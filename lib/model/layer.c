@@ -10,6 +10,7 @@
 #include "base/outfile.h"
 #include "codec/compress.h"
 #include "codec/hasher.h"
+#include "model/memo.h"
 #include "tar/tar_write.h"
 
 enum { PLAIN_BYTES = 256 * 1024, REMARKS_MAX = 1 << 20 };
@@ -25,7 +26,8 @@ typedef struct packer {
     uint64_t n_blob;
     bool has_file; /* of a raw layer */
     kv_buf header;
-    uint64_t total; /* expected bytes of files, for progress; 0: unknown */
+    kv_stamp stamp;
+    uint64_t total; /* expected bytes of files, for progress; 0: none */
 } packer;
 
 static void packer_clear(packer *p)
@@ -115,7 +117,8 @@ static unsigned mode_of(const packer *k, const struct stat *st)
     return S_ISDIR(st->st_mode) || (st->st_mode & 0111) ? 0755 : 0644;
 }
 
-static kv_code add_header(packer *k, const kv_walk_entry *e, const struct stat *st, kv_error *err)
+/* Into k->header; also what the layer's stamp knows of it. */
+static kv_code make_header(packer *k, const kv_walk_entry *e, const struct stat *st, kv_error *err)
 {
     if (k->job->raw) {
         k->job->mode = mode_of(k, st);
@@ -131,6 +134,13 @@ static kv_code add_header(packer *k, const kv_walk_entry *e, const struct stat *
     kv_buf_truncate(&k->header, 0);
     kv_tar_header(&m, &k->header);
     KV_TRY(kv_buf_check(&k->header, err));
+    kv_stamp_add(&k->stamp, k->header.p, k->header.n);
+    return KV_OK;
+}
+
+static kv_code add_header(packer *k, const kv_walk_entry *e, const struct stat *st, kv_error *err)
+{
+    KV_TRY(make_header(k, e, st, err));
     return add_tar(k, k->header.p, k->header.n, err);
 }
 
@@ -147,7 +157,10 @@ static kv_code add_file(packer *k, const kv_walk_entry *e, kv_error *err)
         return kv_fail(err, KV_E_INVALID, "'%s' is not a regular file any more", name);
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     KV_TRY(add_header(k, e, &st, err));
-    return add_content(k, fd, (uint64_t)st.st_size, name, err);
+    kv_stamp_file(&k->stamp, fd, &st);
+    KV_TRY(add_content(k, fd, (uint64_t)st.st_size, name, err));
+    kv_stamp_check(&k->stamp, fd, &st);
+    return KV_OK;
 }
 
 static kv_code on_entry(void *ctx, const kv_walk_entry *e, kv_error *err)
@@ -165,22 +178,60 @@ static void on_remark(void *ctx, const char *text)
     kv_buf_addc(&k->job->remarks, '\n');
 }
 
-static kv_code count_bytes(void *ctx, const kv_walk_entry *e, kv_error *err)
+/* --- layers that were packed before --- */
+
+static kv_code foresee(void *ctx, const kv_walk_entry *e, kv_error *err)
 {
     packer *k = ctx;
-    if (S_ISREG(e->st->st_mode)) k->total += (uint64_t)e->st->st_size;
-    return check_stop(k, err);
+    KV_TRY(check_stop(k, err));
+    bool dir = S_ISDIR(e->st->st_mode);
+    if (!dir || !k->job->raw) KV_TRY(make_header(k, e, e->st, err));
+    if (dir) return KV_OK;
+    kv_stamp_file(&k->stamp, e->dir_fd, e->st);
+    k->total += (uint64_t)e->st->st_size;
+    return KV_OK;
 }
 
-/* A walk without reading, only for those who look at a progress bar. */
-static kv_code find_total(packer *k, kv_error *err)
+static uint32_t way_of(const kv_layer_job *job)
 {
-    if (!k->job->report || !k->job->report->progress) return KV_OK;
-    kv_walk w = k->job->walk;
-    w.entry = count_bytes;
-    w.ctx = k;
-    w.remark = NULL;
-    return kv_walk_layer(&w, err);
+    return (uint32_t)job->compression << 1 | job->raw;
+}
+
+/* Walks without reading: the stamp of the files as they are now, and their size for a progress bar. */
+static kv_code look_ahead(packer *k, kv_digest *out, bool *out_sure, kv_error *err)
+{
+    kv_layer_job *job = k->job;
+    job->walk.entry = foresee;
+    job->walk.remark = on_remark;
+    job->walk.ctx = k;
+    kv_stamp_begin(&k->stamp, way_of(job));
+    KV_TRY(kv_walk_layer(&job->walk, err));
+    *out_sure = kv_stamp_end(&k->stamp, out);
+    return KV_OK;
+}
+
+static bool is_known(packer *k, const kv_digest *stamp)
+{
+    kv_memo m;
+    kv_layer_job *job = k->job;
+    if (job->fresh || !kv_memo_find(job->store, stamp, &m)) return false;
+    job->digest = m.digest;
+    job->diff_id = m.diff_id;
+    job->size = m.size;
+    job->n_content = m.n_content;
+    return true;
+}
+
+static void remember(packer *k, const kv_digest *before)
+{
+    kv_digest stamp;
+    const kv_layer_job *job = k->job;
+    if (!kv_stamp_end(&k->stamp, &stamp) || !kv_digest_eq(&stamp, before)) return;
+    kv_memo_keep(job->store, &stamp,
+                 &(kv_memo){.digest = job->digest,
+                            .diff_id = job->diff_id,
+                            .size = job->size,
+                            .n_content = job->n_content});
 }
 
 static kv_code start_compressor(packer *k, kv_error *err)
@@ -225,6 +276,19 @@ static kv_code open_blob(packer *k, kv_error *err)
     return k->out ? KV_OK : kv_fail(err, KV_E_NOMEM, "out of memory");
 }
 
+static kv_code pack_files(packer *k, kv_error *err)
+{
+    kv_layer_job *job = k->job;
+    kv_buf_truncate(&job->remarks, 0); /* the walk makes them again */
+    k->has_file = false;
+    if (!job->dry) KV_TRY(open_blob(k, err));
+    KV_TRY(start_compressor(k, err));
+    job->walk.entry = on_entry;
+    kv_stamp_begin(&k->stamp, way_of(job));
+    KV_TRY(kv_walk_layer(&job->walk, err));
+    return finish(k, err);
+}
+
 kv_code kv_layer_pack(kv_layer_job *job, kv_error *err)
 {
     job->temp = KV_STORE_TEMP_NONE;
@@ -232,15 +296,12 @@ kv_code kv_layer_pack(kv_layer_job *job, kv_error *err)
     KV_CLEANUP(packer_clear) packer k = {.job = job, .header = KV_BUF(1u << 20)};
     kv_hasher_init(&k.tar, KV_SHA256);
     kv_hasher_init(&k.blob, KV_SHA256);
-    KV_TRY(find_total(&k, err));
-    if (!job->dry) KV_TRY(open_blob(&k, err));
-    KV_TRY(start_compressor(&k, err));
-
-    job->walk.entry = on_entry;
-    job->walk.remark = on_remark;
-    job->walk.ctx = &k;
-    KV_TRY(kv_walk_layer(&job->walk, err));
-    KV_TRY(finish(&k, err));
+    kv_digest stamp;
+    bool sure = false;
+    KV_TRY(look_ahead(&k, &stamp, &sure, err));
+    job->known = sure && is_known(&k, &stamp);
+    if (!job->known) KV_TRY(pack_files(&k, err));
+    if (!job->known && sure && !job->dry) remember(&k, &stamp);
     if (k.total) kv_progress(job->report, job->index, KV_SV("Packing"), k.total, k.total);
     return KV_OK;
 }

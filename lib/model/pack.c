@@ -235,6 +235,7 @@ static kv_code pack_layer(pack *p, layer *l, kv_error *err)
     l->job.raw = is_raw(p, l->kind);
     l->job.normalize_modes = p->opts->normalize_modes;
     l->job.dry = p->opts->dry_run;
+    l->job.fresh = p->opts->no_cache;
     l->job.report = p->opts->report;
     l->job.index = (size_t)(l - p->layers);
     l->job.failed = &p->failed;
@@ -310,8 +311,10 @@ static void say_remarks(const pack *p, const layer *l)
 static kv_code adopt_blob(pack *p, layer *l, bool *out_existed, kv_error *err)
 {
     kv_crash_point("pack.before-blob");
-    KV_TRY(kv_store_adopt(p->store, &l->job.temp, &l->job.digest, l->job.size, KV_STORE_MODE_PULLED,
-                          out_existed, err));
+    *out_existed = l->job.known;
+    if (!l->job.known)
+        KV_TRY(kv_store_adopt(p->store, &l->job.temp, &l->job.digest, l->job.size,
+                              KV_STORE_MODE_PULLED, out_existed, err));
     kv_crash_point("pack.after-blob");
     if (!*out_existed) p->any_new = true;
     kv_say(p->opts->report, KV_INFO, "%s %s layer: %s", *out_existed ? "Already saved" : "Saved",

@@ -204,7 +204,7 @@ static kv_code copy_to_ingest(kv_store *s, kv_store_temp *t, kv_error *err)
     return KV_OK;
 }
 
-static kv_code rename_temp(kv_store_temp *t, const char *path, kv_error *err)
+kv_code kv_store_temp_rename(kv_store_temp *t, const char *path, kv_error *err)
 {
     if (rename(t->path, path) < 0) return kv_fail_sys(err, "cannot rename to '%s'", path);
     free(t->path);
@@ -240,7 +240,7 @@ kv_code kv_store_replace(kv_store *s, kv_store_temp *t, const kv_digest *d, mode
     }
     if (!same_device(s, t->fd)) KV_TRY(copy_to_ingest(s, t, err));
     KV_TRY(finish_temp(s, t, mode, err));
-    return rename_temp(t, path.p, err);
+    return kv_store_temp_rename(t, path.p, err);
 }
 
 kv_code kv_store_adopt(kv_store *s, kv_store_temp *t, const kv_digest *d, uint64_t size,

@@ -64,6 +64,8 @@ typedef struct kv_store_temp {
 /** Makes DIR/PREFIX_kvRANDOM below home, mode 0600, opened for reading and writing. */
 KV_MUST_CHECK kv_code kv_store_temp_make(kv_store *s, const char *dir, const char *prefix,
                                          kv_store_temp *out, kv_error *err);
+/** Gives t's file the name path, which is on the same file system; t is then empty. Not durable. */
+KV_MUST_CHECK kv_code kv_store_temp_rename(kv_store_temp *t, const char *path, kv_error *err);
 /** Removes the file if it is still there. */
 void kv_store_temp_drop(kv_store_temp *t);
 #define kv_auto_store_temp KV_CLEANUP(kv_store_temp_drop) kv_store_temp
