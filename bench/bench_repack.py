@@ -35,3 +35,6 @@ def run(bench):
             continue
         a, b, r = bench.ratios(lambda again=again: again(bench.kitvault), lambda again=again: again(kit))
         bench.row(f"pack again, {name}, kit / kitvault", f"{r:.0f} x", "50 x", r >= 50, f"{a * 1000:.0f} ms, kit {b:.2f} s")
+        look = lambda tree=tree: bench.timed(["find", tree, "-size", "-1k"])[0]  # noqa: E731
+        a, b, r = bench.ratios(look, lambda again=again: again(kit))
+        bench.row("find, which only asks for each file's size, over kit", f"{r:.0f} x", note=f"{a * 1000:.0f} ms")

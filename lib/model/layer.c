@@ -117,9 +117,9 @@ static unsigned mode_of(const packer *k, const struct stat *st)
     return S_ISDIR(st->st_mode) || (st->st_mode & 0111) ? 0755 : 0644;
 }
 
-/* Into k->header; also what the layer's stamp knows of it. */
-static kv_code make_header(packer *k, const kv_walk_entry *e, const struct stat *st, kv_error *err)
+static kv_code add_header(packer *k, const kv_walk_entry *e, const struct stat *st, kv_error *err)
 {
+    kv_stamp_entry(&k->stamp, e->path, mode_of(k, st), S_ISDIR(st->st_mode));
     if (k->job->raw) {
         k->job->mode = mode_of(k, st);
         k->has_file = true;
@@ -134,13 +134,6 @@ static kv_code make_header(packer *k, const kv_walk_entry *e, const struct stat 
     kv_buf_truncate(&k->header, 0);
     kv_tar_header(&m, &k->header);
     KV_TRY(kv_buf_check(&k->header, err));
-    kv_stamp_add(&k->stamp, k->header.p, k->header.n);
-    return KV_OK;
-}
-
-static kv_code add_header(packer *k, const kv_walk_entry *e, const struct stat *st, kv_error *err)
-{
-    KV_TRY(make_header(k, e, st, err));
     return add_tar(k, k->header.p, k->header.n, err);
 }
 
@@ -185,7 +178,9 @@ static kv_code foresee(void *ctx, const kv_walk_entry *e, kv_error *err)
     packer *k = ctx;
     KV_TRY(check_stop(k, err));
     bool dir = S_ISDIR(e->st->st_mode);
-    if (!dir || !k->job->raw) KV_TRY(make_header(k, e, e->st, err));
+    if (dir && k->job->raw) return KV_OK;
+    k->job->mode = mode_of(k, e->st);
+    kv_stamp_entry(&k->stamp, e->path, k->job->mode, dir);
     if (dir) return KV_OK;
     kv_stamp_file(&k->stamp, e->dir_fd, e->st);
     k->total += (uint64_t)e->st->st_size;

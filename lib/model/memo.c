@@ -62,10 +62,10 @@ void kv_stamp_begin(kv_stamp *s, uint32_t way)
     add_numbers(s, (uint64_t[]){VERSION, way}, 2);
 }
 
-void kv_stamp_add(kv_stamp *s, const void *p, size_t n)
+void kv_stamp_entry(kv_stamp *s, kv_sv path, unsigned mode, bool dir)
 {
-    add_numbers(s, (uint64_t[]){n}, 1);
-    kv_hasher_add(&s->hasher, p, n);
+    add_numbers(s, (uint64_t[]){path.n, (uint64_t)mode << 1 | dir}, 2);
+    kv_hasher_add(&s->hasher, path.p, path.n);
 }
 
 void kv_stamp_file(kv_stamp *s, int fd, const struct stat *st)

@@ -23,8 +23,8 @@ typedef struct kv_stamp { /* caller's storage; nothing to free */
 
 /** way: one number for all options that change the bytes of a layer from the same files. */
 void kv_stamp_begin(kv_stamp *s, uint32_t way);
-/** Bytes of the layer that are not content: a tar header. */
-void kv_stamp_add(kv_stamp *s, const void *p, size_t n);
+/** A file or directory: all that its tar header says but the size of a file. */
+void kv_stamp_entry(kv_stamp *s, kv_sv path, unsigned mode, bool dir);
 /** In place of a file's content. fd: any descriptor on the same device. */
 void kv_stamp_file(kv_stamp *s, int fd, const struct stat *st);
 /** Whether a file that was read is still what it was; else the stamp is unsure. */

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from harness import make_tree
+from harness import make_tree, packed_digest
 from rawhttp import wait_until
 
 KITFILE = "manifestVersion: 1.0.0\ndocs: [{path: a.md}, {path: b}]\n"
@@ -130,4 +130,6 @@ def test_raw_layers_and_tars_are_different_layers(kit):
     assert len(set(kit.layers)) == len(ways)
     for way, digest in zip(ways, kit.layers, strict=True):
         assert digest in kit.ok("pack", "m", "--dry-run", *way)
-        assert layers(kit.ok("pack", "m", "-t", "demo:v2", *way)) == [digest]
+        known = kit.ok("pack", "m", "-t", "demo:v2", *way)
+        assert layers(known) == [digest]
+        assert packed_digest(known) == packed_digest(kit.ok("pack", "m", "--no-cache", *way))
