@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -122,14 +120,11 @@ static void format(const kv_memo *m, kv_buf *out)
 
 static bool parse(kv_sv text, kv_memo *out)
 {
-    kv_digest_text digest, diff_id;
-    unsigned version;
-    kv_auto_str copy = kv_sv_dup(text);
-    if (!copy || sscanf(copy, "%u %71s %71s %" SCNu64 " %" SCNu64, &version, digest.s, diff_id.s,
-                        &out->size, &out->n_content) != 5)
-        return false;
-    if (version != VERSION || kv_digest_parse(kv_sv_of(digest.s), &out->digest, NULL) != KV_OK ||
-        kv_digest_parse(kv_sv_of(diff_id.s), &out->diff_id, NULL) != KV_OK)
+    kv_sv word[5], rest = text; /* what follows is compared with what these would give */
+    for (size_t i = 0; i < KV_COUNT(word); i++) rest = kv_sv_cut(rest, ' ', &word[i], NULL);
+    if (kv_digest_parse(word[1], &out->digest, NULL) != KV_OK ||
+        kv_digest_parse(word[2], &out->diff_id, NULL) != KV_OK ||
+        !kv_sv_to_u64(word[3], &out->size) || !kv_sv_to_u64(word[4], &out->n_content))
         return false;
     kv_auto_buf again = KV_BUF(MEMO_BYTES_MAX);
     format(out, &again);
