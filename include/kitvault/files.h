@@ -16,7 +16,7 @@ KV_API const char *kv_file_kind_name(kv_file_kind kind);
  *     KV_TRY(kv_files_end(&it, err));
  * Every byte of the layers is read and verified: a file that was handed out belongs to a damaged
  * layer if a later call fails with KV_E_DIGEST. ModelKits it refers to are not looked into.
- * Threads: one at a time. Memory: about 2 MiB; a zstd layer may ask for a window of 128 MiB.
+ * Threads: one at a time. Memory: about 2 MiB; for a zstd layer also its window, at most 32 MiB.
  */
 typedef struct kv_file_iter {
     kv_sv path; /* where unpack puts it, cleaned; borrowed until the next call */

@@ -29,9 +29,9 @@ static ssize_t on_read(struct archive *a, void *ctx, const void **out)
 {
     kv_tar_reader *r = ctx;
     size_t n = 0;
-    kv_code rc = KV_OK;
+    kv_code rc = r->pull_err.code; /* of a skip */
     /* libarchive keeps all of a sparse map, which compresses very well. */
-    if (r->in_header && r->header_bytes > KV_TAR_HEADER_MAX)
+    if (rc == KV_OK && r->in_header && r->header_bytes > KV_TAR_HEADER_MAX)
         rc = kv_fail(&r->pull_err, KV_E_LIMIT,
                      "cannot read archive: the headers of an entry have more than %u bytes",
                      KV_TAR_HEADER_MAX);
@@ -47,13 +47,13 @@ static ssize_t on_read(struct archive *a, void *ctx, const void **out)
 
 static la_int64_t on_skip(struct archive *a, void *ctx, la_int64_t n)
 {
+    (void)a;
     kv_tar_reader *r = ctx;
     uint64_t done = 0;
     if (!r->skip || n <= 0) return 0;
-    if (r->skip(r->ctx, (uint64_t)n, &done, &r->pull_err) != KV_OK) {
-        archive_set_error(a, EIO, "source failed");
-        return ARCHIVE_FATAL;
-    }
+    /* libarchive asks again, for ever, when it is told of a failure here: it is told to read, which
+     * fails. */
+    if (r->skip(r->ctx, (uint64_t)n, &done, &r->pull_err) != KV_OK) return 0;
     return (la_int64_t)done;
 }
 

@@ -2,6 +2,7 @@
 
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "codec/compress.h"
@@ -172,4 +173,91 @@ static void good_and_bad_streams(void **state)
     }
 }
 
-KV_TEST_MAIN(cmocka_unit_test(reads_entries), cmocka_unit_test(good_and_bad_streams))
+/* --- sources that can skip --- */
+
+typedef struct skipping { /* skips at most `most` at once; 0: never */
+    source src;
+    size_t most, skipped;
+    bool fails;
+} skipping;
+
+static kv_code skipping_pull(void *ctx, void *dst, size_t n, size_t *out_n, kv_error *err)
+{
+    return pull(&((skipping *)ctx)->src, dst, n, out_n, err);
+}
+
+static kv_code skipping_skip(void *ctx, uint64_t n, uint64_t *out_n, kv_error *err)
+{
+    skipping *s = ctx;
+    if (s->fails) return kv_fail(err, KV_E_NETWORK, "cannot start there");
+    size_t step = n < s->most ? (size_t)n : s->most;
+    if (step > s->src.left.n) step = s->src.left.n;
+    s->src.left = kv_sv_from(s->src.left, step);
+    s->skipped += step;
+    *out_n = step;
+    return KV_OK;
+}
+
+static kv_code names(kv_tar_filter filter, skipping *s, kv_skip_fn *skip, kv_buf *out,
+                     kv_error *err)
+{
+    kv_auto(kv_tar_reader) r = NULL;
+    KV_TRY(kv_tar_open_skipping(filter, skipping_pull, skip, s, &r, err));
+    for (;;) {
+        kv_tar_entry e;
+        bool more;
+        KV_TRY(kv_tar_next(r, &e, &more, err));
+        if (!more) return KV_OK;
+        kv_buf_addf(out, "%.*s ", KV_ARG(e.path));
+    }
+}
+
+static void skips_content(void **state)
+{
+    enum { LARGE = 2 << 20 };
+    (void)state;
+    kv_auto_buf tar = KV_BUF(8u << 20), gz = KV_BUF(8u << 20);
+    kv_auto_str large = malloc(LARGE + 1);
+    assert_non_null(large);
+    memset(large, 'x', LARGE);
+    large[LARGE] = '\0';
+    add_entry(&tar, "a", '0', large);
+    add_entry(&tar, "b", '0', "small");
+    add_entry(&tar, "c", '0', large);
+    add_entry(&tar, "d", '0', "");
+    add_end(&tar);
+    compressed(KV_CODEC_GZIP, &tar, &gz);
+    const struct {
+        const char *name;
+        kv_tar_filter filter;
+        size_t most;
+        bool can, fails;
+        size_t cut; /* bytes missing at the end */
+        kv_code code;
+        size_t skipped_min, skipped_max;
+    } CASES[] = {
+        {"at once", KV_TAR_PLAIN, SIZE_MAX, true, false, 0, KV_OK, 3 << 20, 2 * LARGE},
+        {"in steps", KV_TAR_PLAIN, 100000, true, false, 0, KV_OK, 200000, 2 * LARGE},
+        {"not now", KV_TAR_PLAIN, 0, true, false, 0, KV_OK, 0, 0},
+        {"never", KV_TAR_PLAIN, SIZE_MAX, false, false, 0, KV_OK, 0, 0},
+        {"compressed", KV_TAR_GZIP, SIZE_MAX, true, false, 0, KV_OK, 0, 0},
+        {"fails", KV_TAR_PLAIN, SIZE_MAX, true, true, 0, KV_E_NETWORK, 0, 0},
+        {"cut", KV_TAR_PLAIN, SIZE_MAX, true, false, LARGE, KV_E_CORRUPT, 0, SIZE_MAX},
+    };
+    for (size_t i = 0; i < KV_COUNT(CASES); i++) {
+        kv_sv all = CASES[i].filter == KV_TAR_GZIP ? kv_buf_sv(&gz) : kv_buf_sv(&tar);
+        skipping s = {.src = {.left = kv_sv_sub(all, 0, all.n - CASES[i].cut), .step = 10000},
+                      .most = CASES[i].most,
+                      .fails = CASES[i].fails};
+        kv_auto_buf got = KV_BUF(1000);
+        kv_error err = {0};
+        kv_code code = names(CASES[i].filter, &s, CASES[i].can ? skipping_skip : NULL, &got, &err);
+        if (code != CASES[i].code || s.skipped < CASES[i].skipped_min ||
+            s.skipped > CASES[i].skipped_max)
+            fail_msg("%s: code %d '%s', skipped %zu", CASES[i].name, (int)code, err.msg, s.skipped);
+        if (code == KV_OK) assert_string_equal(got.p, "a b c d ");
+    }
+}
+
+KV_TEST_MAIN(cmocka_unit_test(reads_entries), cmocka_unit_test(good_and_bad_streams),
+             cmocka_unit_test(skips_content))
