@@ -171,21 +171,19 @@ static kv_code keep(const maker *m, const kv_kitfile_entries *from, kv_kitfile_e
     return KV_OK;
 }
 
-/* A small file's text; one that cannot be read is as one without content. malloc'ed or NULL. */
-static char *read_text(const maker *m, kv_sv path, size_t max, kv_sv *out)
+/* A small file's text, which lies in *out_held; one that cannot be read is as one without content. */
+static kv_sv read_text(const maker *m, kv_sv path, size_t max, char **out_held)
 {
-    char *text = NULL;
     size_t n = 0;
-    kv_code rc = m->src->read(m->src->ctx, path, max, &text, &n, NULL);
-    *out = rc == KV_OK ? (kv_sv){text, n} : (kv_sv){"", 0};
-    return text;
+    kv_code rc = m->src->read(m->src->ctx, path, max, out_held, &n, NULL);
+    return rc == KV_OK ? (kv_sv){*out_held, n} : (kv_sv){"", 0};
 }
 
 static kf_skill read_skill(maker *m, kv_sv path)
 {
     kf_skill skill;
-    kv_sv text;
-    kv_auto_str held = read_text(m, path, KF_SKILL_BYTES_MAX, &text);
+    kv_auto_str held = NULL;
+    kv_sv text = read_text(m, path, KF_SKILL_BYTES_MAX, &held);
     kf_skill_of(text, m->kf->arena, &skill);
     if (m->n_skills++ == 0) m->skill = skill;
     return skill;
@@ -214,8 +212,8 @@ static bool starts_nocase(kv_sv s, const char *prefix)
 
 static kv_code take_license(maker *m, const found *f)
 {
-    kv_sv text;
-    kv_auto_str held = read_text(m, f->path, KF_LICENSE_BYTES_MAX, &text);
+    kv_auto_str held = NULL;
+    kv_sv text = read_text(m, f->path, KF_LICENSE_BYTES_MAX, &held);
     m->license = kf_license_of(text);
     if (!m->license.n) kv_say(m->report, KV_WARN, "Unable to determine license type");
     return ADD(m, docs, f->path, .description = KV_SV("License file"));
