@@ -261,7 +261,8 @@ static kv_code send_signed(attempt *a, const char *url, const kv_url_origin *ori
     if (foreign && a->req->stay)
         return kv_fail(err, KV_E_DENIED, "'%s' redirects to '%s', which must not see the request",
                        a->home->host, origin->host);
-    if (a->req->anonymous || foreign) return send_once(a, url, foreign, NULL, err);
+    if (a->req->anonymous || foreign)
+        return send_once(a, url, foreign, foreign ? NULL : a->req->authorization, err);
     kv_http_auth *auth = a->http->auth;
     kv_auto_buf line = KV_BUF(KV_HTTP_HEAD_MAX);
     KV_TRY(kv_http_auth_attach(auth, origin, a->req->scope, &line, err));

@@ -59,8 +59,10 @@ typedef struct kv_http_request { /* everything is borrowed for the call */
     const kv_http_source *source; /* instead of body, for large ones */
     const char *scope; /* token scope, "repository:team/demo:pull"; several separated by a blank */
     bool once;         /* no retries: the caller knows better how to go on */
-    bool anonymous;    /* no credentials, and no answer to a challenge */
-    bool stay;         /* a redirect to another origin is an error: the request is secret */
+    const char
+        *authorization;  /* header line for the origin of url alone; with anonymous; NULL: none */
+    bool anonymous;      /* no credentials, and no answer to a challenge */
+    bool stay;           /* a redirect to another origin is an error: the request is secret */
     unsigned patience_s; /* silence that is a timeout; 0: 60 s */
 } kv_http_request;
 

@@ -12,13 +12,6 @@
 
 enum { URL_BYTES_MAX = 64 * 1024, PAGES_MAX = 1000, MESSAGE_MAX = 500 };
 
-struct kv_hf_repo {
-    kv_http *http;
-    char *endpoint, *owner, *name, *revision;
-    char *authorization; /* a whole header line; NULL: none */
-    bool dataset;
-};
-
 /* --- names --- */
 
 static bool is_name(kv_sv s)
@@ -140,40 +133,24 @@ static kv_code fail_status(const kv_hf_repo *r, const kv_http_response *resp, kv
                    message.p ? message.p : "");
 }
 
-static kv_code get(const kv_hf_repo *r, const char *url, kv_http_response *resp, kv_error *err)
+kv_code kv_hf_get(const kv_hf_repo *r, const char *url, const char *range, bool open,
+                  kv_http_response *resp, kv_error *err)
 {
-    const char *headers[] = {r->authorization, NULL};
-    kv_http_request req = {
-        .method = "GET",
-        .url = url,
-        .headers = headers,
-        .anonymous = true,
-        .stay = r->authorization != NULL, /* the token is for the endpoint alone */
-    };
-    KV_TRY(kv_http_send(r->http, &req, resp, err));
-    return resp->status == 200 ? KV_OK : fail_status(r, resp, err);
+    const char *headers[] = {range, NULL};
+    kv_http_request req = {.method = "GET",
+                           .url = url,
+                           .headers = headers,
+                           .authorization = r->authorization,
+                           .anonymous = true};
+    KV_TRY(open ? kv_http_open(r->http, &req, resp, err) : kv_http_send(r->http, &req, resp, err));
+    if (resp->status == 200 || (range && resp->status == 206)) return KV_OK;
+    if (open && kv_http_read_all(resp, NULL) != KV_OK) kv_buf_clear(&resp->body);
+    return fail_status(r, resp, err);
 }
 
 static void add_repository(const kv_hf_repo *r, kv_buf *url)
 {
     kv_buf_addf(url, "%s/%s", r->owner, r->name);
-}
-
-static kv_code next_page(const kv_http_response *resp, char **out, kv_error *err)
-{
-    kv_sv next = {0}, value;
-    for (size_t at = 0; !next.n && kv_http_header_next(resp, "Link", &at, &value);)
-        next = kv_link_next(value);
-    return next.n ? kv_url_resolve(resp->url, next, out, err) : KV_OK;
-}
-
-static kv_code list_page(const kv_hf_repo *r, const char *url, kv_sv dir, kv_generate_add_fn *add,
-                         void *to, char **out_next, kv_error *err)
-{
-    kv_auto_http_response resp = {0};
-    KV_TRY(get(r, url, &resp, err));
-    KV_TRY(kv_hf_tree_parse(kv_buf_sv(&resp.body), dir, add, to, err));
-    return next_page(&resp, out_next, err);
 }
 
 /* A page on another host would be somebody else's word. */
@@ -184,6 +161,30 @@ static kv_code check_origin(const kv_hf_repo *r, const char *url, kv_error *err)
     KV_TRY(kv_url_origin_of(url, &there, err));
     if (strcmp(here.text, there.text) == 0) return KV_OK;
     return kv_fail(err, KV_E_PROTOCOL, "the API's next page is at %s", there.host);
+}
+
+kv_code kv_hf_next_page(const kv_hf_repo *r, const kv_http_response *resp, char **out,
+                        kv_error *err)
+{
+    kv_sv next = {0}, value;
+    *out = NULL;
+    for (size_t at = 0; !next.n && kv_http_header_next(resp, "Link", &at, &value);)
+        next = kv_link_next(value);
+    if (!next.n) return KV_OK;
+    kv_auto_str url = NULL;
+    KV_TRY(kv_url_resolve(resp->url, next, &url, err));
+    KV_TRY(check_origin(r, url, err));
+    *out = KV_TAKE(url);
+    return KV_OK;
+}
+
+static kv_code list_page(const kv_hf_repo *r, const char *url, kv_sv dir, kv_generate_add_fn *add,
+                         void *to, char **out_next, kv_error *err)
+{
+    kv_auto_http_response resp = {0};
+    KV_TRY(kv_hf_get(r, url, NULL, false, &resp, err));
+    KV_TRY(kv_hf_tree_parse(kv_buf_sv(&resp.body), dir, add, to, err));
+    return kv_hf_next_page(r, &resp, out_next, err);
 }
 
 static kv_code hf_list(void *ctx, kv_sv dir, kv_generate_add_fn *add, void *to, kv_error *err)
@@ -203,7 +204,6 @@ static kv_code hf_list(void *ctx, kv_sv dir, kv_generate_add_fn *add, void *to, 
         if (pages == PAGES_MAX)
             return kv_fail(err, KV_E_LIMIT, "the API lists more than %d pages", PAGES_MAX);
         KV_TRY(list_page(r, url, dir, add, to, &next, err));
-        if (next) KV_TRY(check_origin(r, next, err));
         free(url);
         url = KV_TAKE(next);
     }
@@ -223,7 +223,7 @@ static kv_code hf_read(void *ctx, kv_sv path, size_t max, char **out, size_t *ou
     kv_buf_addc(&url, '/');
     kv_percent_add(&url, path, "/");
     KV_TRY(kv_buf_check(&url, err));
-    KV_TRY(get(r, url.p, &resp, err));
+    KV_TRY(kv_hf_get(r, url.p, NULL, false, &resp, err));
     *out_n = resp.body.n;
     *out = kv_buf_take(&resp.body);
     return *out ? KV_OK : kv_fail(err, KV_E_NOMEM, "out of memory");
@@ -303,6 +303,11 @@ const char *kv_hf_owner(const kv_hf_repo *r)
 const char *kv_hf_name(const kv_hf_repo *r)
 {
     return r->name;
+}
+
+bool kv_hf_is_dataset(const kv_hf_repo *r)
+{
+    return r->dataset;
 }
 
 kv_generate_source kv_hf_source(kv_hf_repo *r)

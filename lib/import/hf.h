@@ -1,6 +1,21 @@
 #pragma once
 /* The answers of Hugging Face's API. */
+#include "http/http.h"
 #include "kitvault/import.h"
+
+struct kv_hf_repo {
+    kv_http *http;
+    char *endpoint, *owner, *name, *revision;
+    char *authorization; /* a whole header line; NULL: none */
+    bool dataset;
+};
+/** Sends a GET, the token to the endpoint alone. What is neither 200 nor, with a range ("Range: ..."),
+ * 206 is an error in kit's words. open: as kv_http_open. */
+KV_MUST_CHECK kv_code kv_hf_get(const kv_hf_repo *r, const char *url, const char *range, bool open,
+                                kv_http_response *resp, kv_error *err);
+/** The URL of the next page of a listing at the endpoint, malloc'ed, or NULL at the end. */
+KV_MUST_CHECK kv_code kv_hf_next_page(const kv_hf_repo *r, const kv_http_response *resp, char **out,
+                                      kv_error *err);
 
 /**
  * One page of a directory's listing: hands its files and directories to add. dir: as it was asked

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import BUILD, SANITIZER, clean_env, make_dev_server, make_model, need, program
+from hf_site import ANY_REPO, Site
 
 HERE = Path(__file__).parent
 
@@ -143,6 +144,15 @@ def person(kit):
     return kit
 
 
+@pytest.fixture
+def site():
+    """Hugging Face with every repository, and what the examples take from it."""
+    s = Site(ANY_REPO)
+    s.files = {"README.md": b"# demo", "demo-Q4_K_M.gguf": b"4", "demo-Q8_0.gguf": b"8", "data.parquet": b"d"}
+    yield s
+    s.stop()
+
+
 def prepare(person, hub, command):
     """What the examples take for granted on a hub."""
     person.ok("login", hub.host, "-u", "admin", "--password-stdin", "--plain-http", stdin=hub.admin_password)
@@ -179,6 +189,8 @@ def test_examples_run(person, command, request):
     if any(h in line for line in lines for h in ("hub.example.com", "localhost:5000")):
         hub = request.getfixturevalue("hub")
         prepare(person, hub, command)
+    if command == "import":
+        person.env["HF_ENDPOINT"] = request.getfixturevalue("site").url
     if command == "init":
         (person.cwd / "Kitfile").unlink()
     for line in lines:
