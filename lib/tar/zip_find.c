@@ -102,6 +102,7 @@ static kv_code find_end(zip *z, kv_error *err)
 
 static kv_code find_name(zip *z, kv_sv name, bool *out_found, kv_error *err)
 {
+    bool found = false;
     uint64_t at = z->from, end = z->from + z->n;
     while (at < end) {
         char head[HEADER_BYTES];
@@ -114,10 +115,11 @@ static kv_code find_name(zip *z, kv_sv name, bool *out_found, kv_error *err)
         if (end - at < name_n + rest) return not_zip(err, "its directory ends inside an entry");
         if (name_n == name.n) {
             KV_TRY(z->read(z->ctx, at, z->block, (size_t)name_n, err));
-            if (kv_sv_eq((kv_sv){z->block, (size_t)name_n}, name)) *out_found = true;
+            if (kv_sv_eq((kv_sv){z->block, (size_t)name_n}, name)) found = true;
         }
         at += name_n + rest;
     }
+    *out_found = found;
     return KV_OK;
 }
 

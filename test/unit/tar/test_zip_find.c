@@ -43,6 +43,8 @@ static void finds_entries(void **state)
          KV_E_CORRUPT, false},
         {"directory cut in a name", KV_SV_INIT(HEAD "a" END("\1\0", "\56\0\0\0", "\0\0\0\0")),
          KV_E_CORRUPT, false},
+        {"entry, then other bytes", KV_SV_INIT(HEAD "a" HEAD END("\2\0", "\60\0\0\0", "\0\0\0\0")),
+         KV_E_CORRUPT, false},
         {"directory of other bytes", KV_SV_INIT(HEAD "a" END("\1\0", "\56\0\0\0", "\1\0\0\0")),
          KV_E_CORRUPT, false},
         {"zip64",
