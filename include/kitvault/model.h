@@ -137,6 +137,7 @@ typedef struct kv_unpack_options {
     const kv_kit_source
         *remote; /* where a reference is looked for after the store; NULL: nowhere */
     const kv_report *report;
+    bool skip_store; /* what has a registry comes from remote, whatever the store has */
 } kv_unpack_options;
 #define KV_UNPACK_OPTIONS_INIT                                                                     \
     {                                                                                              \

@@ -34,7 +34,8 @@ static kv_code fetch_manifest(const unpack *u, const kv_reference *ref, kv_kit_s
     kv_auto_str shown = kv_reference_display(ref);
     if (!shown) return kv_fail(err, KV_E_NOMEM, "out of memory");
     *src = kv_store_source(u->store);
-    kv_code rc = src->manifest(src->ctx, ref, out, err);
+    bool skip = u->opts->skip_store && kv_reference_is_remote(ref);
+    kv_code rc = skip ? KV_E_NOTFOUND : src->manifest(src->ctx, ref, out, err);
     if (rc != KV_E_NOTFOUND)
         return rc == KV_OK ? rc : kv_wrap(err, rc, "failed to find reference %s", shown);
     if (!kv_reference_is_remote(ref))

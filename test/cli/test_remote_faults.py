@@ -282,6 +282,57 @@ def test_missing_blob(pushed, proxy, make_kit):
     )
 
 
+# --- straight into a directory ---
+
+
+def unpacked(kit, name="out"):
+    return sorted(p.relative_to(kit.cwd / name) for p in (kit.cwd / name).rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("command", [["unpack", "-d", "out"], ["pull", "--unpack", "out"]], ids=["unpack", "pull"])
+@pytest.mark.parametrize(
+    "action, words",
+    [
+        (flip(3 * MIB), "is damaged: its bytes have another digest"),
+        (answer(200, {}, b"short"), " has 5 bytes at the registry, not "),
+        (answer(404), "not found"),
+    ],
+    ids=["wrong bytes", "wrong length", "missing"],
+)
+def test_only_verified_files_get_names(pushed, proxy, make_kit, command, action, words):
+    big = big_blob(pushed)
+    proxy.on(f"^GET .*/blobs/sha256:{big}", action)
+    other = make_kit()
+    err = other.fails(*command, NET, pushed.ref)
+    assert words in err
+    assert "model.safetensors" not in map(str, unpacked(other)) and not blobs(other)
+    assert not [p for p in (other.cwd / "out").iterdir() if p.name.startswith(".kitvault-unpack")]
+
+
+def test_a_broken_stream_into_a_directory(pushed, proxy, make_kit):
+    big = big_blob(pushed)
+    line = f"^GET .*/blobs/sha256:{big}"
+    proxy.on(line, cut_answer(5 * MIB)).on(line, no_ranges)
+    other = make_kit()
+    other.ok("pull", NET, pushed.ref, "--unpack", "out")
+    assert (other.cwd / "out/model.safetensors").read_bytes() == pattern(MIB) * 12
+    assert not blobs(other)
+
+
+def test_a_killed_stream_into_a_directory(pushed, proxy, make_kit):
+    big = big_blob(pushed)
+    proxy.on(f"^GET .*/blobs/sha256:{big}", stall(5 * MIB))
+    other = make_kit()
+    process = other.popen("pull", NET, pushed.ref, "--unpack", "out")
+    staged = lambda: [p for p in (other.cwd / "out").rglob("*") if p.is_file() and p.stat().st_size > 4 * MIB]  # noqa: E731
+    kill_when(process, lambda: (other.cwd / "out").exists() and staged())
+    assert not (other.cwd / "out/model.safetensors").exists()
+    proxy.forget()
+    other.ok("unpack", NET, pushed.ref, "-d", "out", "-o")
+    assert (other.cwd / "out/model.safetensors").read_bytes() == pattern(MIB) * 12
+    assert not [p for p in (other.cwd / "out").iterdir() if p.name.startswith(".kitvault-unpack")]
+
+
 # --- the process is killed ---
 
 

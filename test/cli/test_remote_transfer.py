@@ -2,6 +2,7 @@
 import base64
 import hashlib
 import json
+import re
 import shutil
 import stat
 import subprocess
@@ -36,6 +37,10 @@ def proxy(peer):
 
 def manifest_of(kit, digest):
     return json.loads((kit.storage / "blobs/sha256" / digest[7:]).read_bytes())
+
+
+def tree(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def blobs(kit):
@@ -146,6 +151,31 @@ def test_an_unpacked_stream(packed, peer, make_kit):
     other.ok("unpack", NET, ref, "-d", "out")
     assert (other.cwd / "out/src/predict.py").read_text() == "print(1)\n"
     assert not blobs(other)
+
+
+def test_pull_into_a_directory(packed, peer, make_kit):
+    ref = f"{peer.host}/team/demo:v1"
+    digest = re.search(r"sha256:\w+", packed.ok("push", NET, "demo:v1", ref)).group()
+    other = make_kit()
+    out = json.loads(other.ok("pull", NET, ref, "--unpack", "out", "--format=json"))
+    assert out["digest"] == digest and out["dir"] == "out" and out["reference"] == ref
+    packed.ok("unpack", "demo:v1", "-d", "want")
+    assert tree(other.cwd / "out") == tree(packed.cwd / "want")
+    assert not blobs(other) and other.ok("list").count("\n") == 1
+    assert "already exists" in other.fails("pull", NET, ref, "--unpack=out")
+    assert other.fails("pull", NET, f"{peer.host}/team/none:v1", "--unpack=out") == (
+        f"[ERROR] Failed to pull: {peer.host}/team/none:v1: not found\n"
+    )
+
+
+def test_pull_into_a_directory_asks_the_registry(packed, peer):
+    """The local store has another kit under the name."""
+    ref = f"{peer.host}/team/demo:v1"
+    packed.ok("push", NET, "demo:v1", ref)
+    make_model(packed.cwd / "n", **{"README.md": "# new\n"})
+    packed.ok("pack", "n", "-t", ref)
+    packed.ok("pull", NET, ref, "--unpack", "out")
+    assert (packed.cwd / "out/README.md").read_text() == "# small\n"
 
 
 def test_concurrency(packed, peer, make_kit):
