@@ -11,8 +11,9 @@
 #include "kitvault/kitfile.h"
 
 typedef struct pack_args {
+    kv_net_args net;
     const char *file, *tag, *compression, *layer_format, *format;
-    bool use_model_pack, normalize_modes, dry_run, no_cache;
+    bool use_model_pack, normalize_modes, dry_run, no_cache, push;
 } pack_args;
 
 static const kv_opt OPTS[] = {
@@ -27,6 +28,8 @@ static const kv_opt OPTS[] = {
            "make a CNCF ModelPack in place of a ModelKit"),
     KV_OPT(pack_args, normalize_modes, "normalize-modes", 0,
            "pack modes as 0755 and 0644, whatever the umask was"),
+    KV_OPT(pack_args, push, "push", 0,
+           "send the ModelKit to the registry of --tag while it is packed, and keep no copy"),
     KV_OPT(pack_args, dry_run, "dry-run", 0, "tell what would be stored, and store nothing"),
     KV_OPT(pack_args, no_cache, "no-cache", 0, "read all files, also those that did not change"),
     KV_OPT_FORMAT(pack_args),
@@ -161,6 +164,34 @@ static kv_code read_forms(const pack_args *a, kv_pack_options *opts, kv_error *e
     return read_epoch(opts, err);
 }
 
+static kv_code run_pack(kv_cli *cli, const pack_args *a, kv_store *store, kv_pack_options *opts,
+                        kv_error *err)
+{
+    return kv_is_json(a->format) ? pack_json(cli, store, opts, err)
+                                 : pack_text(cli, store, opts, err);
+}
+
+static kv_code pack_and_push(kv_cli *cli, const pack_args *a, kv_store *store, kv_net *net,
+                             kv_pack_options *opts, kv_error *err)
+{
+    if (!opts->tag || !kv_reference_is_remote(opts->tag))
+        return kv_fail(err, KV_E_ARG,
+                       "invalid arguments: --push needs a --tag that begins with a registry");
+    kv_remote *remote = NULL;
+    kv_kit_sink sink = {0};
+    kv_auto_str full = kv_reference_full(opts->tag);
+    if (!full) return kv_fail(err, KV_E_NOMEM, "out of memory");
+    KV_TRY(kv_net_remote(net, opts->tag, &remote, err));
+    KV_TRY(kv_remote_sink(remote, opts->tag, &sink, err));
+    opts->sink = &sink;
+    kv_code rc = run_pack(cli, a, store, opts, err);
+    kv_remote_sink_free(&sink);
+    if (rc != KV_OK) return rc;
+    kv_cli_end_progress(cli);
+    kv_cli_say(cli, "Pushed %s", full);
+    return KV_OK;
+}
+
 static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
 {
     const pack_args *a = args;
@@ -185,13 +216,12 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
 
     kv_auto(kv_store) store = NULL;
     kv_auto_net net = {0};
-    const kv_net_args usual = *(const kv_net_args *)kv_net_group.defaults;
     KV_TRY(kv_cli_store(cli, &store, err));
-    KV_TRY(kv_net_open(cli, &usual, &net, err));
+    KV_TRY(kv_net_open(cli, &a->net, &net, err));
     kv_kit_source remote = kv_net_source(&net);
     opts.remote = &remote;
-    return kv_is_json(a->format) ? pack_json(cli, store, &opts, err)
-                                 : pack_text(cli, store, &opts, err);
+    return a->push ? pack_and_push(cli, a, store, &net, &opts, err)
+                   : run_pack(cli, a, store, &opts, err);
 }
 
 const kv_cmd kv_cmd_pack = {
@@ -207,15 +237,22 @@ const kv_cmd kv_cmd_pack = {
         "\n"
         "Without --tag the ModelKit has no name but its digest. --dry-run reads everything and\n"
         "stores nothing; its lines say what is new and what is there already. --use-model-pack\n"
-        "makes a CNCF ModelPack, whose config has a time only if SOURCE_DATE_EPOCH gives one.",
+        "makes a CNCF ModelPack, whose config has a time only if SOURCE_DATE_EPOCH gives one.\n"
+        "\n"
+        "--push sends everything to the registry that --tag names, while it is read; the local store\n"
+        "stays as it is.",
     .examples = "$ pack . -t demo:v1\n"
                 "# Kitfile from elsewhere, and two names\n"
                 "$ pack . --file other/Kitfile -t demo:v2,latest\n"
                 "# What would be stored, on a machine with another umask\n"
-                "$ pack . --dry-run --normalize-modes\n",
+                "$ pack . --dry-run --normalize-modes\n"
+                "# Straight to a registry\n"
+                "$ pack . -t hub.example.com/team/demo:v1 --push\n",
     .opts = OPTS,
     .n_opts = KV_COUNT(OPTS),
     .args_size = sizeof(pack_args),
     .defaults = &DEFAULTS,
+    .group = &kv_net_group,
+    .group_off = offsetof(pack_args, net),
     .run = run,
 };

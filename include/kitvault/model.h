@@ -82,6 +82,22 @@ typedef struct kv_packed {
     bool existed;      /* the store had it */
 } kv_packed;
 
+/**
+ * A place that takes a ModelKit while it is packed. By value; ctx must outlive its use.
+ * Threads: open is called from several at once; a blob is one thread's.
+ */
+typedef struct kv_kit_sink {
+    /* Begins a blob whose digest nobody knows yet. */
+    kv_code (*open)(void *ctx, void **out_blob, kv_error *err);
+    kv_code (*write)(void *blob, const void *p, size_t n, kv_error *err);
+    /* All bytes were written: they are kept when it returns. *out_existed: they had been there. */
+    kv_code (*commit)(void *blob, const kv_digest *d, bool *out_existed, kv_error *err);
+    void (*close)(void *blob); /* always; without commit, the blob is forgotten */
+    /* The last call: makes the ModelKit known. */
+    kv_code (*manifest)(void *ctx, kv_sv text, kv_error *err);
+    void *ctx;
+} kv_kit_sink;
+
 typedef struct kv_pack_options {
     size_t size;             /* KV_PACK_OPTIONS_INIT */
     const char *context;     /* the directory; NULL: "." */
@@ -103,6 +119,7 @@ typedef struct kv_pack_options {
     /* Called for each layer, the config and the manifest, in that order; NULL: not wanted. */
     void (*packed)(void *ctx, const kv_packed *p);
     void *packed_ctx;
+    const kv_kit_sink *sink; /* in place of the store, in which nothing is written; NULL: none */
 } kv_pack_options;
 #define KV_PACK_OPTIONS_INIT                                                                       \
     {                                                                                              \

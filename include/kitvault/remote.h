@@ -5,6 +5,7 @@
  */
 #include "kitvault/credentials.h"
 #include "kitvault/manifest.h"
+#include "kitvault/model.h"
 #include "kitvault/reference.h"
 #include "kitvault/report.h"
 
@@ -128,6 +129,16 @@ KV_API KV_MUST_CHECK kv_code kv_remote_check_login(kv_sv registry, const kv_logi
 KV_API KV_MUST_CHECK kv_code kv_push(struct kv_store *store, const kv_reference *src,
                                      const kv_reference *dst, const kv_remote_options *options,
                                      kv_digest *out_digest, kv_error *err);
+/**
+ * A remote as the place a ModelKit is packed into (kv_pack_options.sink): layers are sent while they
+ * are packed, from buffers of 8 MiB, and no copy is kept. ref: tags, or none for the digest alone;
+ * both are borrowed and must outlive the sink. sink->ctx is freed by kv_remote_sink_free.
+ * Errors: KV_E_UNSUPPORTED (a place that takes whole blobs only).
+ */
+KV_API KV_MUST_CHECK kv_code kv_remote_sink(kv_remote *r, const kv_reference *ref, kv_kit_sink *out,
+                                            kv_error *err);
+KV_API void kv_remote_sink_free(kv_kit_sink *sink);
+
 /**
  * Copies the kit ref into the local store, and the ModelKits its Kitfile builds on. What is there
  * already is not fetched; a download that broke off is continued, also by a later process. Nothing

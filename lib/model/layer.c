@@ -19,7 +19,8 @@ enum { PLAIN_BYTES = 256 * 1024, REMARKS_MAX = 1 << 20 };
  * a compressor whose output is hashed a second time. */
 typedef struct packer {
     kv_layer_job *job;
-    kv_outfile *out;           /* NULL: nothing is written */
+    kv_outfile *out;           /* NULL: no file is written */
+    void *blob_of_sink;        /* NULL: no sink */
     kv_compressor *compressor; /* NULL: the tar is the blob */
     kv_hasher tar, blob;
     char *plain; /* what is read when it is not read into the outfile at once; else NULL */
@@ -32,6 +33,7 @@ typedef struct packer {
 
 static void packer_clear(packer *p)
 {
+    if (p->blob_of_sink) p->job->sink->close(p->blob_of_sink);
     kv_outfile_free(p->out);
     kv_compressor_free(p->compressor);
     free(p->plain);
@@ -41,6 +43,7 @@ static void packer_clear(packer *p)
 static kv_code write_blob(packer *k, const void *p, size_t n, kv_error *err)
 {
     k->n_blob += n;
+    if (k->blob_of_sink) return k->job->sink->write(k->blob_of_sink, p, n, err);
     return k->out ? kv_outfile_add(k->out, p, n, err) : KV_OK;
 }
 
@@ -260,6 +263,8 @@ static kv_code finish(packer *k, kv_error *err)
         kv_hasher_end(&k->blob, &job->digest);
     }
     job->size = k->n_blob;
+    if (k->blob_of_sink)
+        return job->sink->commit(k->blob_of_sink, &job->digest, &job->existed, err);
     return k->out ? kv_outfile_end(k->out, err) : KV_OK;
 }
 
@@ -276,7 +281,10 @@ static kv_code pack_files(packer *k, kv_error *err)
     kv_layer_job *job = k->job;
     kv_buf_truncate(&job->remarks, 0); /* the walk makes them again */
     k->has_file = false;
-    if (!job->dry) KV_TRY(open_blob(k, err));
+    if (job->sink)
+        KV_TRY(job->sink->open(job->sink->ctx, &k->blob_of_sink, err));
+    else if (!job->dry)
+        KV_TRY(open_blob(k, err));
     KV_TRY(start_compressor(k, err));
     job->walk.entry = on_entry;
     kv_stamp_begin(&k->stamp, way_of(job));
@@ -296,7 +304,7 @@ kv_code kv_layer_pack(kv_layer_job *job, kv_error *err)
     KV_TRY(look_ahead(&k, &stamp, &sure, err));
     job->known = sure && is_known(&k, &stamp);
     if (!job->known) KV_TRY(pack_files(&k, err));
-    if (!job->known && sure && !job->dry) remember(&k, &stamp);
+    if (!job->known && sure && !job->dry && !job->sink) remember(&k, &stamp);
     if (k.total) kv_progress(job->report, job->index, KV_SV("Packing"), k.total, k.total);
     return KV_OK;
 }

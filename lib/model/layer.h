@@ -13,6 +13,7 @@ typedef struct kv_layer_job {
     bool normalize_modes;        /* 0755 for what is executable and directories, else 0644 */
     bool dry;                    /* only digests and sizes: no temporary file */
     bool fresh;                  /* reads the files, whatever was packed before */
+    const kv_kit_sink *sink;     /* takes the blob in place of a temporary file; may be NULL */
     const kv_report *report;     /* progress and cancel; lines go to remarks */
     size_t index;                /* of the layer; names it in progress */
     const atomic_size_t *failed; /* a layer before this one failed: stop */
@@ -21,6 +22,7 @@ typedef struct kv_layer_job {
     bool known;         /* its blob is in the store, from the same files: nothing was read */
     kv_store_temp temp; /* else the blob, not durable yet; none for dry */
     kv_digest digest, diff_id;
+    bool existed;       /* with a sink: it had the blob */
     uint64_t size;      /* of the blob */
     uint64_t n_content; /* bytes of files in it */
     unsigned mode;      /* raw: permissions of the file */

@@ -75,6 +75,11 @@ typedef struct pack {
     atomic_size_t failed; /* first layer that failed: those behind it are in vain */
 } pack;
 
+static bool writes_store(const pack *p)
+{
+    return !p->opts->dry_run && !p->opts->sink;
+}
+
 static const char *kind_of(const pack *p, const layer *l)
 {
     return kv_describe_kind(p->opts, l->kind);
@@ -235,7 +240,8 @@ static kv_code pack_layer(pack *p, layer *l, kv_error *err)
     l->job.raw = is_raw(p, l->kind);
     l->job.normalize_modes = p->opts->normalize_modes;
     l->job.dry = p->opts->dry_run;
-    l->job.fresh = p->opts->no_cache;
+    l->job.fresh = p->opts->no_cache || p->opts->sink;
+    l->job.sink = p->opts->sink;
     l->job.report = p->opts->report;
     l->job.index = (size_t)(l - p->layers);
     l->job.failed = &p->failed;
@@ -336,8 +342,12 @@ static kv_code take_layer(pack *p, layer *l, kv_error *err)
         return kv_wrap(err, l->code, "error processing %s", kind_of(p, l));
     }
     say_remarks(p, l);
-    bool existed;
-    if (p->opts->dry_run)
+    bool existed = l->job.existed;
+    if (p->opts->sink)
+        kv_say(p->opts->report, KV_INFO,
+               existed ? "Already there: %s layer %s" : "Pushed %s layer: %s", kind_of(p, l),
+               kv_digest_str(&l->job.digest).s);
+    else if (p->opts->dry_run)
         existed = kv_store_has(p->store, &l->job.digest, l->job.size);
     else
         KV_TRY(adopt_blob(p, l, &existed, err));
@@ -391,12 +401,35 @@ static kv_code pack_layers(pack *p, kv_error *err)
 
 /* --- config and manifest --- */
 
+static kv_code write_sink(const kv_kit_sink *sink, kv_sv text, const kv_digest *d,
+                          bool *out_existed, kv_error *err)
+{
+    void *blob = NULL;
+    KV_TRY(sink->open(sink->ctx, &blob, err));
+    kv_code rc = sink->write(blob, text.p, text.n, err);
+    if (rc == KV_OK) rc = sink->commit(blob, d, out_existed, err);
+    sink->close(blob);
+    return rc;
+}
+
+/* A manifest is no blob of a sink: it comes last, and makes the rest known. */
+static kv_code hand_on(const kv_kit_sink *sink, kv_sv text, const char *kind, kv_descriptor *d,
+                       bool *out_existed, kv_error *err)
+{
+    *out_existed = false;
+    d->digest = kv_digest_of(KV_SHA256, text);
+    if (strcmp(kind, "manifest") == 0) return sink->manifest(sink->ctx, text, err);
+    return write_sink(sink, text, &d->digest, out_existed, err);
+}
+
 /* Stores a document, or only finds its digest. */
 static kv_code keep(pack *p, kv_sv text, const char *kind, kv_descriptor *d, bool *out_existed,
                     kv_error *err)
 {
     d->size = text.n;
-    if (p->opts->dry_run) {
+    if (p->opts->sink) {
+        KV_TRY(hand_on(p->opts->sink, text, kind, d, out_existed, err));
+    } else if (p->opts->dry_run) {
         d->digest = kv_digest_of(KV_SHA256, text);
         *out_existed = kv_store_has(p->store, &d->digest, d->size);
     } else {
@@ -419,7 +452,7 @@ static kv_code save_config(pack *p, const kv_described *layers, kv_descriptor *o
     *out = (kv_descriptor){.media_type = p->opts->model_pack ? KV_SV(KV_MT_MODELPACK_CONFIG)
                                                              : KV_SV(KV_MT_KIT_CONFIG)};
     KV_TRY(keep(p, (kv_sv){text, n}, "config", out, &existed, err));
-    if (p->opts->dry_run) return KV_OK;
+    if (!writes_store(p)) return KV_OK;
     kv_say(p->opts->report, KV_INFO,
            existed ? "Configuration already exists in storage: %s" : "Saved configuration: %s",
            kv_digest_str(&out->digest).s);
@@ -450,7 +483,7 @@ static kv_code save_manifest(pack *p, const kv_descriptor *config, const kv_desc
     kv_descriptor d = {.media_type = KV_SV(KV_MT_IMAGE_MANIFEST)};
     KV_TRY(keep(p, (kv_sv){text, n}, "manifest", &d, &existed, err));
     *out = d.digest;
-    return p->opts->dry_run ? KV_OK : list_manifest(p, (kv_sv){text, n}, out, existed, err);
+    return !writes_store(p) ? KV_OK : list_manifest(p, (kv_sv){text, n}, out, existed, err);
 }
 
 static kv_code save_documents(pack *p, kv_digest *out, kv_error *err)
@@ -478,6 +511,8 @@ static kv_code open_context(pack *p, kv_error *err)
 /* Before anything else, as kit does: a directory without Kitfile is a wrong argument. */
 static kv_code check_arguments(const pack *p, kv_error *err)
 {
+    if (p->opts->sink && p->opts->dry_run)
+        return kv_fail(err, KV_E_ARG, "invalid arguments: --push and --dry-run exclude each other");
     if (p->opts->raw && p->opts->compression != KV_COMPRESS_NONE)
         return kv_fail(err, KV_E_UNSUPPORTED,
                        "invalid arguments: compression for raw layers is not supported%s",
@@ -502,7 +537,7 @@ static kv_code run(pack *p, kv_digest *out, kv_error *err)
     KV_TRY(understand(p, err));
     KV_TRY(list_layers(p, err));
     kv_auto_fd hold = -1;
-    if (!p->opts->dry_run) {
+    if (writes_store(p)) {
         KV_TRY(make_cache(p, err));
         KV_TRY(kv_store_hold(p->store, &hold, err));
     }

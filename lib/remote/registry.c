@@ -366,6 +366,11 @@ static kv_code put_blob(kv_remote *base, const kv_digest *d, const kv_http_sourc
     return kv_oci_upload(of(base), d, source, mount_from, err);
 }
 
+static kv_code write_blob(kv_remote *base, kv_remote_writer **out, kv_error *err)
+{
+    return kv_oci_stream(of(base), out, err);
+}
+
 /* --- tags --- */
 
 static kv_code add_names(kv_sv body, kv_buf *names, size_t *out_n, kv_error *err)
@@ -461,6 +466,7 @@ static const kv_remote_ops REGISTRY_OPS = {
     .stat_blob = stat_blob,
     .open_blob = open_blob,
     .put_blob = put_blob,
+    .write_blob = write_blob,
     .list_tags = list_tags,
     .drop = drop,
     .each_referrer = kv_oci_each_referrer,

@@ -23,6 +23,8 @@ KV_MUST_CHECK kv_code kv_oci_send_at(const kv_oci_remote *r, kv_http_request *re
 KV_MUST_CHECK kv_code kv_oci_upload(kv_oci_remote *r, const kv_digest *d,
                                     const kv_http_source *source, const char *mount_from,
                                     kv_error *err);
+/** As write_blob of the vtable: chunks from a buffer of 8 MiB, which alone can be sent again. */
+KV_MUST_CHECK kv_code kv_oci_stream(kv_oci_remote *r, kv_remote_writer **out, kv_error *err);
 
 /** As each_referrer of the vtable: the referrers API, or the index under the tag that stands in for
  * it. Source: OCI distribution-spec 1.1, "Listing Referrers". */

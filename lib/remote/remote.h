@@ -7,6 +7,7 @@
 #include "kitvault/remote.h"
 
 typedef struct kv_remote_reader kv_remote_reader;
+typedef struct kv_remote_writer kv_remote_writer;
 /** One page of tags: NUL-separated names appended to `names`; *next is the opaque place of the next
  * page (malloc'ed), or NULL at the end. at NULL: the first page. */
 typedef struct kv_remote_page {
@@ -33,6 +34,8 @@ typedef struct kv_remote_ops {
      * NULL: unknown. KV_E_DIGEST: source does not have that digest. */
     kv_code (*put_blob)(kv_remote *r, const kv_digest *d, const kv_http_source *source,
                         const char *mount_from, kv_error *err);
+    /* A blob whose digest is known when its bytes have been written. NULL: only put_blob. */
+    kv_code (*write_blob)(kv_remote *r, kv_remote_writer **out, kv_error *err);
     kv_code (*list_tags)(kv_remote *r, const char *at, kv_remote_page *out, kv_error *err);
     kv_code (*drop)(kv_remote *r, kv_sv ref, kv_error *err);
     /* Hands fn the digest of each manifest that names `subject`; none is no error. */
@@ -47,6 +50,16 @@ typedef struct kv_remote_ops {
 struct kv_remote {
     const kv_remote_ops *ops;
     const kv_report *report;
+};
+
+typedef struct kv_remote_writer_ops {
+    kv_code (*write)(kv_remote_writer *w, const void *p, size_t n, kv_error *err);
+    /* Stored when it returns. *out_existed: it had been there, and nothing was sent. */
+    kv_code (*commit)(kv_remote_writer *w, const kv_digest *d, bool *out_existed, kv_error *err);
+    void (*close)(kv_remote_writer *w); /* without commit: the registry forgets it in its time */
+} kv_remote_writer_ops;
+struct kv_remote_writer {
+    const kv_remote_writer_ops *ops;
 };
 
 typedef struct kv_remote_reader_ops {

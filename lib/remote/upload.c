@@ -27,11 +27,12 @@ static const uint64_t CHUNK_LEAST = 1u << 20;
 
 typedef struct upload {
     kv_oci_remote *r;
-    const kv_digest *digest;
+    const kv_digest *digest; /* NULL: not known yet */
     const kv_http_source *source;
     const char *mount_from;
     char *location;
     uint64_t at;        /* bytes the registry has */
+    uint64_t floor;     /* the source has no bytes before this any more: no way back */
     uint64_t chunk;     /* of one PATCH; 0: all that is left */
     uint64_t min_chunk; /* what the registry asked for */
     bool single;        /* one PUT */
@@ -92,7 +93,7 @@ static kv_code fail_answer(const upload *u, kv_http_response *resp, kv_error *er
 {
     bool damaged = says_damaged(resp);
     kv_code rc = kv_http_fail_status(resp, err);
-    if (!damaged) return rc;
+    if (!damaged || !u->digest) return rc;
     return kv_wrap(err, KV_E_DIGEST, "the registry finds blob %s damaged",
                    kv_digest_str(u->digest).s);
 }
@@ -266,7 +267,8 @@ static verdict ask(upload *u, kv_error *err)
     if (rc != KV_OK) return is_break(rc) ? RESTART : FAIL;
     uint64_t has;
     if (resp.status != 204 || !kv_upload_range_parse(kv_http_header(&resp, "Range"), &has) ||
-        has == 0 || has > u->source->size || take_location(u, &resp, NULL) != KV_OK)
+        has == 0 || has < u->floor || has > u->source->size ||
+        take_location(u, &resp, NULL) != KV_OK)
         return RESTART;
     if (has > u->at) u->failed = 0;
     u->at = has;
@@ -278,6 +280,7 @@ static verdict ask(upload *u, kv_error *err)
 static bool is_there(const upload *u)
 {
     uint64_t size;
+    if (!u->digest) return false;
     return u->r->base.ops->stat_blob(&u->r->base, u->digest, &size, NULL) == KV_OK;
 }
 
@@ -310,10 +313,11 @@ static void take_up(upload *u)
     if (!u->taken_up) forget_session(u);
 }
 
-static kv_code run(upload *u, kv_error *err)
+/* Until the registry has all bytes of the source, and, to_end, the blob. */
+static kv_code run(upload *u, bool to_end, kv_error *err)
 {
     kv_error e = {0};
-    while (!u->done) {
+    while (!u->done && (to_end || u->at < u->source->size)) {
         verdict v = step(u, &e);
         if (v == RESUME || v == RESTART) {
             if (++u->failed == TRIES)
@@ -323,6 +327,7 @@ static kv_code run(upload *u, kv_error *err)
         }
         if (v == RESUME) v = ask(u, &e);
         if (v == RESTART && is_there(u)) return KV_OK;
+        if (u->floor && (v == RESTART || v == ANEW)) v = FAIL;
         if (v == RESTART || v == ANEW) forget_session(u);
         if (v != FAIL) continue;
         if (err) *err = e;
@@ -341,14 +346,111 @@ kv_code kv_oci_upload(kv_oci_remote *r, const kv_digest *d, const kv_http_source
                 .note = KV_UPLOAD_NOTE_NONE,
                 .single = r->single_put || source->size < SINGLE_PUT_BELOW};
     take_up(&u);
-    kv_code rc = run(&u, err);
+    kv_code rc = run(&u, true, err);
     if (rc == KV_E_DIGEST && u.taken_up) {
         /* The fault may lie in what the dead process sent. */
         forget_session(&u);
-        rc = run(&u, err);
+        rc = run(&u, true, err);
     }
     if (rc != KV_E_CANCELLED && rc != KV_E_AUTH && !is_break(rc)) kv_upload_note_clear(&u.note);
     kv_upload_note_close(&u.note);
     free(u.location);
     return rc;
+}
+
+/* --- a blob whose digest is known at its end --- */
+
+enum { STREAM_BYTES = 8 << 20 }; /* no registry known asks for larger chunks than 5 MiB */
+
+typedef struct stream {
+    kv_remote_writer base;
+    upload u;
+    kv_http_source source; /* all bytes so far, of which those in the buffer can be read */
+    size_t n;              /* bytes in the buffer, which begins at u.floor */
+    char *bytes;
+} stream;
+
+static kv_code read_buffer(void *ctx, uint64_t off, void *dst, size_t n, size_t *out_n,
+                           kv_error *err)
+{
+    const stream *s = ctx;
+    (void)err;
+    memcpy(dst, s->bytes + (off - s->u.floor), n);
+    *out_n = n;
+    return KV_OK;
+}
+
+static kv_code send_buffer(stream *s, kv_error *err)
+{
+    upload *u = &s->u;
+    if (u->r->single_put)
+        return kv_fail(err, KV_E_UNSUPPORTED,
+                       "the registry takes a blob of more than %d bytes only as a whole; pack it "
+                       "first and then push it",
+                       STREAM_BYTES);
+    u->single = false;
+    if (!u->chunk) u->chunk = STREAM_BYTES;
+    KV_TRY(run(u, false, err));
+    if (u->min_chunk > STREAM_BYTES)
+        return kv_fail(err, KV_E_UNSUPPORTED,
+                       "the registry wants chunks of at least %llu bytes; pack first and then push",
+                       (unsigned long long)u->min_chunk);
+    u->floor = u->at;
+    s->n = 0;
+    return KV_OK;
+}
+
+static kv_code stream_write(kv_remote_writer *w, const void *p, size_t n, kv_error *err)
+{
+    stream *s = (stream *)(void *)w;
+    for (const char *at = p; n;) {
+        if (s->n == STREAM_BYTES) KV_TRY(send_buffer(s, err));
+        size_t part = STREAM_BYTES - s->n < n ? STREAM_BYTES - s->n : n;
+        memcpy(s->bytes + s->n, at, part);
+        s->n += part;
+        s->source.size += part;
+        at += part;
+        n -= part;
+    }
+    return KV_OK;
+}
+
+static kv_code stream_commit(kv_remote_writer *w, const kv_digest *d, bool *out_existed,
+                             kv_error *err)
+{
+    stream *s = (stream *)(void *)w;
+    upload *u = &s->u;
+    u->digest = d;
+    /* What fits into the buffer has not been sent: it is asked for first. */
+    *out_existed = !u->location && is_there(u);
+    if (*out_existed) return KV_OK;
+    u->single = !u->location;
+    return run(u, true, err);
+}
+
+static void stream_close(kv_remote_writer *w)
+{
+    stream *s = (stream *)(void *)w;
+    free(s->u.location);
+    free(s->bytes);
+    free(s);
+}
+
+kv_code kv_oci_stream(kv_oci_remote *r, kv_remote_writer **out, kv_error *err)
+{
+    static const kv_remote_writer_ops OPS = {
+        .write = stream_write, .commit = stream_commit, .close = stream_close};
+    stream *s = calloc(1, sizeof(*s));
+    char *bytes = malloc(STREAM_BYTES);
+    if (!s || !bytes) {
+        free(s);
+        free(bytes);
+        return kv_fail(err, KV_E_NOMEM, "out of memory");
+    }
+    s->base.ops = &OPS;
+    s->bytes = bytes;
+    s->source = (kv_http_source){.read = read_buffer, .ctx = s};
+    s->u = (upload){.r = r, .source = &s->source, .note = KV_UPLOAD_NOTE_NONE};
+    *out = &s->base;
+    return KV_OK;
 }

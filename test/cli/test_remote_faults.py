@@ -282,6 +282,57 @@ def test_missing_blob(pushed, proxy, make_kit):
     )
 
 
+# --- packed straight to a registry ---
+
+
+@pytest.mark.parametrize(
+    "line, action",
+    [
+        ("^PATCH", cut_request(5 * MIB)),
+        ("^PATCH", lose_answer),
+        ("^PATCH", answer(502)),
+        ("^POST", answer(503, {"Retry-After": "0"})),
+        ("^PUT .*/uploads/", lose_answer),
+    ],
+    ids=["cut", "answer lost", "busy", "busy at first", "end lost"],
+)
+def test_a_packed_stream_gets_through(packed, proxy, make_kit, line, action):
+    """The first chunk is still in the buffer; what is lost at the end had come in."""
+    ref = f"{proxy.host}/team/demo:v1"
+    proxy.on(line, action)
+    packed.ok("pack", "m", "-t", ref, "--push", NET)
+    assert proxy.rules[0].times == 0
+    other = make_kit()
+    other.ok("pull", NET, ref)
+    check_whole(packed, other)
+
+
+def test_a_packed_stream_in_chunks_that_fit(packed, proxy, make_kit):
+    def limit(h):
+        if h.body_left > 2 * MIB:
+            return refuse_body(413)(h)
+        return False
+
+    proxy.on("^(PATCH|PUT)", limit, times=-1)
+    ref = f"{proxy.host}/team/demo:v1"
+    packed.ok("pack", "m", "-t", ref, "--push", NET)
+    proxy.forget()
+    other = make_kit()
+    other.ok("pull", NET, ref)
+    check_whole(packed, other)
+
+
+def test_a_packed_stream_that_breaks_for_good(packed, proxy, make_kit):
+    """A lost session cannot begin again: the bytes are gone. Nothing is tagged."""
+    ref = f"{proxy.host}/team/demo:v1"
+    later = lambda h: False  # noqa: E731
+    proxy.on("^PATCH", later).on("^PATCH", answer(404))
+    err = packed.fails("pack", "m", "-t", ref, "--push", NET)
+    assert err.startswith("[ERROR] Failed to pack model kit: error processing model: ")
+    assert "got response 404" in err
+    assert not proxy.seen("^PUT .*/manifests/")
+
+
 # --- straight into a directory ---
 
 

@@ -178,6 +178,54 @@ def test_pull_into_a_directory_asks_the_registry(packed, peer):
     assert (packed.cwd / "out/README.md").read_text() == "# small\n"
 
 
+@pytest.mark.parametrize("how", [[], ["--compression=gzip-fastest"], ["--layer-format=raw"], ["--use-model-pack"]],
+                         ids=["tar", "gzip", "raw", "modelpack"])  # fmt: skip
+def test_pack_straight_to_a_registry(kit, peer, make_kit, how):
+    """Bytes of layers below, at and above the buffer; the kit is the one pack and push make."""
+    entries = [f"s{n}.bin" for n in (0, 1, 8 * 2**20 - 1536, 8 * 2**20, 20 * 2**20 + 1)]
+    data = pattern(2**20) * 21
+    files = {name: data[: int(name[1:-4])] for name in entries}
+    text = "manifestVersion: 1.0.0\ncode:\n" + "".join(f"  - path: {n}\n" for n in entries)
+    make_model(kit.cwd / "m", Kitfile=text, **files)
+    ref = f"{peer.host}/team/straight:v1"
+    out = kit.ok("pack", "m", "-t", ref + ",v2", "--push", NET, *how)
+    assert out.endswith(f"Pushed {ref}\n") and out.count("Pushed code layer: sha256:") == 5
+    assert not blobs(kit) and kit.ok("list").count("\n") == 1
+    again = kit.ok("pack", "m", "-t", ref, "--push", NET, *how)
+    assert again.count("Already there: code layer sha256:") >= 2  # those that fit into the buffer
+    other = make_kit()
+    digest = packed_digest(other.ok("pack", kit.cwd / "m", "-t", "same:v1", *how))
+    third = make_kit("third")
+    for tag in ("v1", "v2"):
+        got = third.ok("pull", NET, f"{peer.host}/team/straight:{tag}")
+        if not how:
+            assert f"Pulled {digest}" in got
+    if not how:
+        assert blobs(third) == blobs(other)
+
+
+def test_pack_straight_in_small_memory(kit, peer):
+    skip_under_sanitizer()
+    layers = {f"part{i}.bin": pattern(1024, i) * 12000 for i in range(8)}
+    entries = "".join(f"\n  - path: {name}" for name in layers)
+    make_model(kit.cwd / "m", Kitfile=f"manifestVersion: 1.0.0\ncode:{entries}\n", **layers)
+    ref = f"{peer.host}/team/straight:v1"
+    assert peak_rss_kib(kit, "pack", kit.cwd / "m", "-t", ref, "--push", NET, "--compression=zstd") < 64 * 1024
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["-t", "demo:v1"], "--push needs a --tag that begins with a registry"),
+        ([], "--push needs a --tag that begins with a registry"),
+        (["-t", "127.0.0.1:1/a/b:v1", "--dry-run"], "--push and --dry-run exclude each other"),
+    ],
+    ids=["local", "untagged", "dry run"],
+)
+def test_pack_straight_needs_a_registry(packed, args, words):
+    assert words in packed.fails("pack", "m", "--push", *args)
+
+
 def test_concurrency(packed, peer, make_kit):
     ref = f"{peer.host}/team/demo:v1"
     packed.ok("push", NET, "--concurrency", 1, "demo:v1", ref)

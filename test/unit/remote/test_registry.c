@@ -661,6 +661,69 @@ static void uploads_large(void **state)
     check_uploads(LARGE, KV_COUNT(LARGE));
 }
 
+static const upload_case STREAMS[] = {
+    {"fits into the buffer, and is there", 3, .steps = {{HEAD, .url = BLOB, .status = 200}}},
+    {"fits into the buffer", 3,
+     .steps = {LOOK, START, {PUT, .url = U0 "&" D, .sent = "000", .status = 201}}},
+    {"nothing at all", 0,
+     .steps = {LOOK, START, {PUT, .url = U0 "&" D, .sent = "", .status = 201}}},
+    {"two chunks", 9 * MIB,
+     .steps = {START,
+               {PATCH, .url = U0, .want = "Content-Range: 0-8388607", AT("1", "0-8388607")},
+               {PATCH, .url = U1, .want = "Content-Range: 8388608-9437183", AT("2", "0-9437183")},
+               {PUT, .url = U2 "&" D, .sent = "", .status = 201}}},
+    {"the last chunk again", 9 * MIB,
+     .steps = {START,
+               {PATCH, .url = U0, AT("1", "0-8388607")},
+               {PATCH, .url = U1, .fail = KV_E_NETWORK},
+               {GET, .url = U1, .status = 204, .head = "Location: /u/1?s=1\nRange: 0-8388607\n"},
+               {PATCH, .url = U1, .want = "Content-Range: 8388608-9437183", AT("2", "0-9437183")},
+               {PUT, .url = U2 "&" D, .status = 201}}},
+    {"the registry went back behind what is kept", 9 * MIB, KV_E_NETWORK,
+     .steps = {START,
+               {PATCH, .url = U0, AT("1", "0-8388607")},
+               {PATCH, .url = U1, .fail = KV_E_NETWORK},
+               {GET, .url = U1, .status = 204, .head = "Location: /u/1?s=1\nRange: 0-99\n"},
+               LOOK}},
+    {"chunks larger than the buffer", 9 * MIB, KV_E_UNSUPPORTED,
+     .steps = {{POST, .url = UP, .status = 202,
+                .head = "Location: /u/1?s=0\nOCI-Chunk-Min-Length: 9000000\n"},
+               {PATCH, .url = U0, AT("1", "0-8388607")}}},
+    {"a host of one PUT", 9 * MIB, KV_E_UNSUPPORTED, .registry = "ghcr.io"},
+};
+
+static kv_code write_stream(kv_remote *r, uint64_t size, kv_error *err)
+{
+    enum { PIECE = 100000 };
+    static char zeros[PIECE];
+    memset(zeros, '0', sizeof(zeros));
+    kv_remote_writer *w = NULL;
+    kv_digest d = digest_of(HELLO);
+    bool existed;
+    KV_TRY(r->ops->write_blob(r, &w, err));
+    kv_code rc = KV_OK;
+    for (uint64_t left = size; left && rc == KV_OK;) {
+        size_t n = left < PIECE ? (size_t)left : PIECE;
+        rc = w->ops->write(w, zeros, n, err);
+        left -= n;
+    }
+    if (rc == KV_OK) rc = w->ops->commit(w, &d, &existed, err);
+    w->ops->close(w);
+    return rc;
+}
+
+static void streams(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < KV_COUNT(STREAMS); i++) {
+        const upload_case *c = &STREAMS[i];
+        rig r = rig_new(c->steps, KV_COUNT(c->steps), c->registry ? c->registry : "hub.example");
+        kv_error err = {0};
+        expect(c->name, write_stream(r.remote, c->size, &err), c->want, &err, c->text);
+        rig_end(&r, c->name);
+    }
+}
+
 static void opens(void **state)
 {
     static const struct {
@@ -694,4 +757,5 @@ KV_TEST_MAIN(cmocka_unit_test(resolves), cmocka_unit_test(reads_manifests),
              cmocka_unit_test(lists_tags), cmocka_unit_test(pages_without_links),
              cmocka_unit_test(reads_blobs), cmocka_unit_test(ends_when_a_sink_refuses),
              cmocka_unit_test(refuses_large_blobs_in_memory), cmocka_unit_test(uploads_small),
-             cmocka_unit_test(mounts), cmocka_unit_test(uploads_large), cmocka_unit_test(opens))
+             cmocka_unit_test(mounts), cmocka_unit_test(uploads_large), cmocka_unit_test(streams),
+             cmocka_unit_test(opens))
