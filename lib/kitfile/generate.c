@@ -333,7 +333,7 @@ static size_t main_model(const founds *models, bool *out_named)
         if (models->items[i].size > models->items[largest].size) largest = i;
         if (kv_ckd_add(&sum, sum, models->items[i].size)) sum = UINT64_MAX;
     }
-    uint64_t average = sum / models->n;
+    uint64_t average = models->n ? sum / models->n : 0;
     *out_named = models->n == 1 || models->items[largest].size > average + average / 2;
     return *out_named ? largest : 0;
 }

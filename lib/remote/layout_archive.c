@@ -301,6 +301,7 @@ static const kv_layout_ops ARCHIVE_OPS = {
 
 static kv_code open_old(archive_layout *l, kv_error *err)
 {
+    if (!l->path) return kv_fail(err, KV_E_NOMEM, "out of memory");
     l->fd = open(l->path, O_RDONLY | O_CLOEXEC);
     if (l->fd < 0) return kv_fail_sys(err, "cannot open '%s'", l->path);
     struct stat st;
@@ -325,6 +326,7 @@ static kv_code own_partial(archive_layout *l, kv_error *err)
 
 static kv_code begin_new(archive_layout *l, kv_error *err)
 {
+    if (!l->path) return kv_fail(err, KV_E_NOMEM, "out of memory");
     if (access(l->path, F_OK) == 0)
         return kv_fail(err, KV_E_EXISTS, "'%s' exists already, and archives are written once",
                        l->path);

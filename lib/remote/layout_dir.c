@@ -136,6 +136,7 @@ static bool is_empty(const char *dir)
 /* A directory that holds other things is not filled with blobs by a slip of the keyboard. */
 static kv_code check_is_layout(const dir_layout *l, bool write, kv_error *err)
 {
+    if (!l->dir) return kv_fail(err, KV_E_NOMEM, "out of memory");
     kv_auto_str file = kv_path_join(l->dir, KV_IMAGE_LAYOUT_FILE);
     if (!file) return kv_fail(err, KV_E_NOMEM, "out of memory");
     if (access(file, F_OK) == 0) return kv_image_layout_check(file, err);
