@@ -33,7 +33,7 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
 
 const kv_cmd kv_cmd_cache_clear = {
     .name = "cache clear",
-    .summary = "remove temporary files",
+    .summary = "remove what is in the cache",
     .about =
         "Removes everything in the cache directory. ModelKits of the local store are not touched.\n"
         "What was kept there to save work, of transfers that broke off for instance, is done again\n"

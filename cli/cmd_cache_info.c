@@ -115,10 +115,10 @@ static kv_code run(kv_cli *cli, const void *args, char **operand, kv_error *err)
 
 const kv_cmd kv_cmd_cache_info = {
     .name = "cache info",
-    .summary = "tell how much room temporary files take",
+    .summary = "tell how much room the cache takes",
     .about =
-        "Sums up the files of the cache directory, cache/ in the home. Most of the time it is\n"
-        "nearly empty; commands that were stopped may leave files there.",
+        "Sums up the files of the cache directory, cache/ in the home: notes on layers that were\n"
+        "packed, uploads to go on with, and what commands that were stopped left there.",
     .examples = "$ cache info\n",
     .opts = OPTS,
     .n_opts = KV_COUNT(OPTS),

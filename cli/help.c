@@ -379,7 +379,7 @@ void kv_man_program(kv_buf *out)
              "removed by the next command that stores something\n"
              ".TP\n.B NO_COLOR\nno colours on a terminal\n"
              ".SH FILES\n"
-             "The home holds storage/ (the local store), cache/ (temporary files) and "
+             "The home holds storage/ (the local store), cache/ (what can be made again) and "
              "credentials.json (logins, readable by its owner alone).\n");
     add_man_block(out, "EXAMPLES", PROGRAM_EXAMPLES, "kitvault");
 }

@@ -236,6 +236,7 @@ kv_code kv_remote_open_store(kv_store *store, const kv_reference *ref, bool writ
     *r = (store_remote){.base = {.ops = &STORE_OPS, .report = report}, .store = store, .hold = -1};
     kv_auto(kv_remote) owned = &r->base;
     KV_TRY(kv_reference_with_tag(ref, (kv_sv){0}, &r->ref, err));
+    if (write) KV_TRY(kv_store_recover(store, report, err));
     if (write) KV_TRY(kv_store_prepare(store, err));
     KV_TRY(kv_store_hold(store, &r->hold, err));
     *out = KV_TAKE(owned);
