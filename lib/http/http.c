@@ -226,20 +226,21 @@ static kv_code send_once(attempt *a, const char *url, bool foreign, const char *
     if (authorization) headers[n++] = authorization;
     headers[n] = NULL;
 
-    kv_sv body = req->body;
-    kv_http_source memory = {.read = read_body, .ctx = &body, .size = body.n};
+    kv_http_response_clear(a->resp);
+    a->resp->head = KV_BUF(KV_HTTP_HEAD_MAX);
+    a->resp->sent_body = req->body;
+    a->resp->unsent = (kv_http_source){
+        .read = read_body, .ctx = &a->resp->sent_body, .size = req->body.n};
     kv_http_wire wire = {.method = req->method,
                          .url = url,
                          .headers = headers,
-                         .source = req->source ? req->source
-                                   : body.n    ? &memory
-                                               : NULL,
+                         .source = req->source   ? req->source
+                                   : req->body.n ? &a->resp->unsent
+                                                 : NULL,
                          .patience_s = req->patience_s ? req->patience_s : PATIENCE_S,
                          .foreign = foreign,
                          .replay = !req->once,
                          .report = a->http->options.report};
-    kv_http_response_clear(a->resp);
-    a->resp->head = KV_BUF(KV_HTTP_HEAD_MAX);
     kv_http_head head = {.lines = &a->resp->head};
     kv_http_exchange *exchange = NULL;
     kv_code rc = a->http->transport->ops->start(a->http->transport, &wire, &head, &exchange, err);

@@ -73,6 +73,8 @@ typedef struct kv_http_response { /* zero it before first use; reusable after cl
     kv_buf body; /* filled by kv_http_send; its max, when set before, is the limit */
     struct kv_http_exchange *exchange; /* private: open between kv_http_open and clear */
     struct kv_http *http;              /* private */
+    kv_http_source unsent;             /* private: reads sent_body, also while the answer is read */
+    kv_sv sent_body;                   /* private */
 } kv_http_response;
 #define KV_HTTP_BODY_MAX (4u << 20) /* limit of a body when the caller sets none; own */
 #define KV_HTTP_HEAD_MAX (64u << 10)
@@ -82,7 +84,8 @@ typedef struct kv_http_response { /* zero it before first use; reusable after cl
  * KV_E_CANCELLED, and what a source returns. */
 KV_MUST_CHECK kv_code kv_http_send(kv_http *http, const kv_http_request *req, kv_http_response *out,
                                    kv_error *err);
-/** Sends and reads the answer's head; the body is then read piece by piece. */
+/** Sends and reads the answer's head; the body is then read piece by piece. A server may answer before
+ * it has read the request: its body or source lives until out is cleared or read to its end. */
 KV_MUST_CHECK kv_code kv_http_open(kv_http *http, const kv_http_request *req, kv_http_response *out,
                                    kv_error *err);
 /** Between 1 and n bytes, 0 at the end. A body shorter than its Content-Length is KV_E_NETWORK. */
