@@ -3,7 +3,7 @@
 
     run.py [NAME...] [--pairs N] [--dir DIR]
 
-NAME is one of start, pack, repack, memory, hub, move, audit; all without. Peers: kit by its path
+NAME is one of start, pack, repack, gzip, memory, hub, move, audit; all without. Peers: kit by its path
 (KIT=/path/to/kit), the CNCF registry, which is built from the Go module proxy; what is absent is
 said and left out. DIR
 (default: the temporary folder) should be on the disk that is to be measured and have 30 GB free for
@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 from common import Bench  # noqa: E402
 
-NAMES = ("start", "pack", "repack", "memory", "hub", "move", "audit")
+NAMES = ("start", "pack", "repack", "gzip", "memory", "hub", "move", "audit")
 
 
 def main():
